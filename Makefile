@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause)
+#
+# `make demo` and `make test` do all the set-up themselves; `make help` lists the rest.
+# Plain `make` downloads nothing.
+
+# Libraries of the program, as pkg-config names: scripts/deps.sh knows their packages.
+PKGS := libbpf libelf zlib json-c
+
+PREFIX ?= /usr/local
+BINDIR ?= $(PREFIX)/bin
+MANDIR ?= $(PREFIX)/share/man
+CFLAGS ?= -O2 -g
+
+export CC
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SECONDARY:
+.SUFFIXES:
+.PHONY: all deps deps-test demo test test-unit test-system unit unit-programs workload demo-programs
+.PHONY: install uninstall clean help FORCE
+
+ifneq ($(V),1)
+Q := @
+say = @printf '  %-5s %s\n' '$(1)' '$(2)'
+endif
+
+# Each variant has its own directory, so that objects of two kinds never meet in one program.
+VARIANT := $(if $(filter 1,$(SAN)),san)$(if $(filter 1,$(DEV)),dev)
+BUILD := build$(if $(VARIANT),/$(VARIANT))
+# Unit programs are always built with the sanitizers.
+UNIT_DIR := build/san$(if $(filter 1,$(DEV)),dev)/unit
+
+# shared.bpf.c first: libbpf 1.1 mislays maps that are declared before the file that defines them.
+BPF_SRC := bpf/shared.bpf.c $(filter-out bpf/shared.bpf.c,$(sort $(wildcard bpf/*.bpf.c)))
+SRC := $(sort $(wildcard src/*.c))
+BPF_OBJ := $(BPF_SRC:%.c=$(BUILD)/%.o)
+OBJ := $(SRC:%.c=$(BUILD)/%.o)
+LIB_OBJ := $(filter-out $(BUILD)/src/main.o,$(OBJ))
+UNIT := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(sort $(wildcard tests/unit/*.c)))
+WORKLOAD := $(patsubst tests/workload/%.c,build/workload/%,$(sort $(wildcard tests/workload/*.c)))
+DEMO := $(patsubst demo/%.c,build/demo/%,$(sort $(wildcard demo/*.c)))
+
+all: threadprof ## build ./threadprof (DEV=1: strict, warnings are errors; SAN=1: sanitizers; V=1: show commands)
+
+# ---------------------------------------------------------------- tools and flags
+
+# The goals that compile nothing, or install first and then compile in a make of their own.
+NO_TOOLS := deps deps-test demo test test-unit test-system uninstall clean help
+ifneq ($(filter-out $(NO_TOOLS),$(or $(MAKECMDGOALS),all)),)
+LACKING := $(shell scripts/deps.sh missing build $(PKGS))
+ifneq ($(LACKING),)
+$(error threadprof cannot be built without $(LACKING): run 'make deps' to install what is missing)
+endif
+CLANG := $(or $(CLANG),$(shell scripts/deps.sh which clang))
+BPFTOOL := $(or $(BPFTOOL),$(shell scripts/deps.sh which bpftool))
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS))
+PKG_LIBS := $(shell pkg-config --libs $(PKGS))
+endif
+
+BPF_ARCH := $(shell uname -m | sed -e 's/x86_64/x86/' -e 's/aarch64/arm64/')
+
+STRICT := -Werror -Wextra -Wmissing-prototypes -Wstrict-prototypes -Wold-style-definition \
+	-Wvla -Wwrite-strings -Wshadow -Wformat=2 -Wundef -Wpointer-arith
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+# No path of the build machine in the program: two clones build the same bytes.
+HERE := -ffile-prefix-map=$(CURDIR)=.
+
+BPF_FLAGS = -target bpf -O2 -g -mcpu=v3 -D__TARGET_ARCH_$(BPF_ARCH) -Ibpf -Isrc -Ivmlinux \
+	$(filter -I%,$(PKG_CFLAGS)) -Wall $(if $(filter 1,$(DEV)),-Wextra -Wno-unused-parameter -Werror) \
+	-fno-stack-protector $(HERE)
+C_FLAGS = -std=gnu11 -D_GNU_SOURCE -Wall $(if $(filter 1,$(DEV)),$(STRICT)) \
+	$(if $(filter 1,$(SAN)),$(SANITIZE)) -Isrc -I$(BUILD) $(PKG_CFLAGS) $(HERE) $(CPPFLAGS) $(CFLAGS)
+LINK_FLAGS = $(if $(filter 1,$(SAN)),$(SANITIZE)) $(LDFLAGS)
+PROGRAM_FLAGS = -std=gnu11 -D_GNU_SOURCE -Wall $(if $(filter 1,$(DEV)),$(STRICT)) \
+	-O2 -g -pthread -fno-omit-frame-pointer $(HERE)
+
+# Stamps: rewritten only when their text changes, so that other flags, another version or a
+# source file that came or went rebuild what they concern, and nothing else does.
+STAMPS := $(BUILD)/bpf.flags $(BUILD)/bpf.list $(BUILD)/c.flags $(BUILD)/c.list \
+	$(BUILD)/version.h build/program.flags
+GIT_SHA = $(shell test -e .git && git rev-parse --short=12 HEAD 2>/dev/null)
+
+$(BUILD)/bpf.flags: export TEXT = $(CLANG) $(BPF_FLAGS)
+$(BUILD)/bpf.list: export TEXT = $(BPFTOOL) $(BPF_SRC)
+$(BUILD)/c.flags: export TEXT = $(CC) $(C_FLAGS) / $(LINK_FLAGS) $(PKG_LIBS)
+$(BUILD)/c.list: export TEXT = $(SRC)
+$(BUILD)/version.h: export TEXT = \#define THREADPROF_VERSION "$(file <VERSION)$(addprefix +g,$(GIT_SHA))"
+build/program.flags: export TEXT = $(CC) $(PROGRAM_FLAGS)
+$(STAMPS): FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' "$$TEXT" | cmp -s - $@ || printf '%s\n' "$$TEXT" >$@
+
+# ---------------------------------------------------------------- the kernel side
+
+$(BPF_OBJ): $(BUILD)/%.o: %.c $(BUILD)/bpf.flags
+	$(call say,BPF,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_FLAGS) -MMD -MP -c $< -o $@
+
+$(BUILD)/threadprof.bpf.o: $(BPF_OBJ) $(BUILD)/bpf.list
+	$(call say,LINK,$@)
+	$(Q)$(BPFTOOL) gen object $@ $(BPF_OBJ)
+
+$(BUILD)/threadprof.skel.h: $(BUILD)/threadprof.bpf.o
+	$(call say,SKEL,$@)
+	$(Q)$(BPFTOOL) gen skeleton $< name threadprof_bpf >$@
+
+# ---------------------------------------------------------------- the user side
+
+# The generated headers come first once; after that the .d files know who includes them.
+$(OBJ): $(BUILD)/%.o: %.c $(BUILD)/c.flags | $(BUILD)/threadprof.skel.h $(BUILD)/version.h
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(C_FLAGS) -MMD -MP -c $< -o $@
+
+$(BUILD)/threadprof: $(OBJ) $(BUILD)/c.list
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LINK_FLAGS) $(OBJ) $(PKG_LIBS) -o $@
+
+# The variant built last. It is replaced, not overwritten: one that runs keeps its file.
+threadprof: $(BUILD)/threadprof FORCE
+	@cmp -s $< $@ || { cp $< $@.new && mv $@.new $@; }
+
+# ---------------------------------------------------------------- programs of the tests and the demo
+
+# ar would keep the members of sources that are gone.
+$(BUILD)/libthreadprof.a: $(LIB_OBJ) $(BUILD)/c.list
+	$(call say,AR,$@)
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $(LIB_OBJ)
+
+$(UNIT): $(BUILD)/unit/%: tests/unit/%.c $(BUILD)/libthreadprof.a
+	$(call say,TEST,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(C_FLAGS) -Itests -MMD -MP -MT $@ -MF $@.d $< $(LINK_FLAGS) \
+		$(BUILD)/libthreadprof.a $$(pkg-config --cflags --libs cmocka) $(PKG_LIBS) -o $@
+
+unit-programs: $(UNIT)
+	@:
+
+unit:
+	@$(MAKE) SAN=1 unit-programs
+
+# Plain servers as others write them: no library of ours, frame pointers for call sites.
+$(WORKLOAD): build/workload/%: tests/workload/%.c build/program.flags
+$(DEMO): build/demo/%: demo/%.c build/program.flags
+$(WORKLOAD) $(DEMO):
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(PROGRAM_FLAGS) -MMD -MP -MT $@ -MF $@.d $< $(LDFLAGS) -o $@
+
+workload: $(WORKLOAD)
+	@:
+
+demo-programs: $(DEMO)
+	@:
+
+-include $(BPF_OBJ:.o=.d) $(OBJ:.o=.d) $(addsuffix .d,$(UNIT) $(WORKLOAD) $(DEMO))
+
+# ---------------------------------------------------------------- set-up, demo, tests
+
+deps: ## install what the build lacks
+	@scripts/deps.sh build $(PKGS)
+
+deps-test: ## install what the build and the tests lack
+	@scripts/deps.sh test $(PKGS)
+
+demo: deps ## install what is missing, build, profile a small server for 10 s
+	@$(MAKE) all demo-programs
+	@demo/run.sh
+
+test: deps-test ## install what is missing, build, run every test (TESTS="tests/unit/x.c ..." runs some)
+	@$(MAKE) all workload unit
+	@UNIT_DIR=$(UNIT_DIR) tests/run.sh $(TESTS)
+
+test-unit: ## the unit tests alone: no root needed
+	@scripts/deps.sh unit $(PKGS)
+	@$(MAKE) unit
+	@UNIT_DIR=$(UNIT_DIR) tests/run.sh tests/unit
+
+test-system: deps-test ## the command-line and system tests alone: root
+	@$(MAKE) all workload
+	@tests/run.sh tests/cli tests/system
+
+# ---------------------------------------------------------------- the rest
+
+install: $(BUILD)/threadprof docs/threadprof.8 ## PREFIX=/usr/local, DESTDIR=
+	install -D -m 755 $(BUILD)/threadprof $(DESTDIR)$(BINDIR)/threadprof
+	install -D -m 644 docs/threadprof.8 $(DESTDIR)$(MANDIR)/man8/threadprof.8
+
+uninstall: ## remove what install put there
+	rm -f $(DESTDIR)$(BINDIR)/threadprof $(DESTDIR)$(MANDIR)/man8/threadprof.8
+
+clean: ## remove everything that was built
+	rm -rf build threadprof
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
