@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: (GPL-2.0 OR BSD-2-Clause)
+/*
+ * What a blocked thread waits for: from the system call it sleeps in, the kind of its descriptor, and
+ * whether it has a request in hand. Waits for a peer and for a file are summed up by address and name.
+ */
+#include "threadprof.bpf.h"
+#include "syscalls.bpf.h"
+
+#define S_IFMT 00170000
+#define S_IFSOCK 0140000
+#define S_IFREG 0100000
+#define S_IFBLK 0060000
+#define S_IFDIR 0040000
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct tp_peer_key);
+	__type(value, struct tp_wait);
+} peers SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct tp_file_key);
+	__type(value, struct tp_wait);
+} files SEC(".maps");
+
+struct pollfd {
+	int fd;
+	short events;
+	short revents;
+};
+
+/* --- the kinds of wait --- */
+
+/* For a socket that the target did not accept: a wait for its peer, if it is part of a request. */
+static __always_inline enum tp_state peer__classify(struct thread *t, __u32 tid, struct file *file)
+{
+	if (!thread__has_in_hand(t, tid)) {
+		t->tent_state = TP_NET;
+		return TP_IDLE;
+	}
+	if (file) {
+		t->block_what = BLOCK_PEER;
+		t->block_file = (__u64)file;
+	}
+	t->not_in_hand = TP_IDLE;
+	return TP_NET;
+}
+
+static __always_inline enum tp_state disk__classify(struct thread *t, struct file *file)
+{
+	if (file) {
+		t->block_what = BLOCK_FILE;
+		t->block_file = (__u64)file;
+	}
+	return TP_DISK;
+}
+
+static __always_inline bool task__waits_for_io(struct task_struct *task, long task_state)
+{
+	return BPF_CORE_READ_BITFIELD(task, in_iowait) || (task_state & TASK_UNINTERRUPTIBLE);
+}
+
+static __always_inline enum tp_state fd__classify(struct thread *t, struct task_struct *task, __s32 fd,
+						  __u64 now, bool reads)
+{
+	struct file *file = task__file(task, fd);
+	struct tp_conn *conn;
+	__u16 mode;
+
+	if (!file)
+		return TP_OTHER;
+	conn = bpf_map_lookup_elem(&conns, &file);
+	if (conn) {
+		if (reads)
+			request__read_begins(conn, now);
+		return reads && conn->phase != TP_CONN_OPEN ? TP_IDLE : TP_NET;
+	}
+	mode = BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT;
+	if (mode == S_IFSOCK) {
+		if (reads)
+			return peer__classify(t, task->pid, file);
+		t->block_what = BLOCK_PEER;
+		t->block_file = (__u64)file;
+		return TP_NET;
+	}
+	if (mode == S_IFREG || mode == S_IFBLK || mode == S_IFDIR)
+		return disk__classify(t, file);
+	return BPF_CORE_READ_BITFIELD(task, in_iowait) ? TP_DISK : TP_OTHER;
+}
+
+/* A poll of a single descriptor is a wait for that peer; of many, for none that we could name. */
+static __always_inline enum tp_state poll__classify(struct thread *t, struct task_struct *task,
+						    struct pt_regs *regs, bool is_current)
+{
+	struct pollfd poll = { .fd = -1 };
+	struct file *file = NULL;
+
+	if (is_current && regs__arg1(regs) == 1 &&
+	    !bpf_probe_read_user(&poll, sizeof(poll), (void *)regs__arg0(regs)))
+		file = task__file(task, poll.fd);
+	if (file && (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
+		file = NULL;
+	if (file && bpf_map_lookup_elem(&conns, &file))
+		file = NULL;
+	return peer__classify(t, task->pid, file);
+}
+
+enum tp_state block__classify(struct thread *t, struct task_struct *task, long task_state, __u64 now,
+			      bool is_current)
+{
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+
+	t->block_since = now;
+	t->block_what = BLOCK_NOTHING;
+	t->not_in_hand = TP_NR_STATES;
+	t->tent_state = TP_NR_STATES;
+	if (task_state & TASK_STOPPED_OR_TRACED)
+		return TP_OTHER;
+	switch (regs__class(regs)) {
+	case SC_READ:
+	case SC_READ_MSGS:
+	case SC_SPLICE:
+		return fd__classify(t, task, regs__arg0(regs), now, true);
+	case SC_WRITE:
+	case SC_WRITE_MSGS:
+		return fd__classify(t, task, regs__arg0(regs), now, false);
+	case SC_ACCEPT:
+		return TP_IDLE;
+	case SC_POLL:
+		return peer__classify(t, task->pid, NULL);
+	case SC_POLL_FDS:
+		return poll__classify(t, task, regs, is_current);
+	case SC_CONNECT:
+		return fd__classify(t, task, regs__arg0(regs), now, false);
+	case SC_FUTEX:
+		return lock__classify(t, task, regs, is_current);
+	case SC_FUTEX_WAITV:
+		if (thread__has_in_hand(t, task->pid)) {
+			t->not_in_hand = TP_IDLE;
+			return TP_WAIT;
+		}
+		t->tent_state = TP_WAIT;
+		return TP_IDLE;
+	case SC_SLEEP:
+		return TP_SLEEP;
+	case SC_FILE:
+		if (!task__waits_for_io(task, task_state))
+			return TP_OTHER;
+		return disk__classify(t, task__file(task, regs__arg0(regs)));
+	case SC_PATH:
+		return task__waits_for_io(task, task_state) ? TP_DISK : TP_OTHER;
+	default:
+		/* Also a page fault, where uninterruptible alone may be a wait for a lock of the kernel's. */
+		return BPF_CORE_READ_BITFIELD(task, in_iowait) ? TP_DISK : TP_OTHER;
+	}
+}
+
+/* --- the totals --- */
+
+static __always_inline void wait__add(void *map, const void *key, __u64 ns)
+{
+	struct tp_wait *wait = bpf_map_lookup_elem(map, key), first = {};
+
+	if (!wait) {
+		bpf_map_update_elem(map, key, &first, BPF_NOEXIST);
+		wait = bpf_map_lookup_elem(map, key);
+		if (!wait) {
+			loss__count(TP_LOSS_DETAIL_MAP);
+			return;
+		}
+	}
+	__sync_fetch_and_add(&wait->waits, 1);
+	__sync_fetch_and_add(&wait->wait_ns, ns);
+}
+
+static __always_inline void peer__read(struct tp_peer_key *key, struct sock *sk)
+{
+	key->addr.family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	if (key->addr.family == AF_UNIX) {
+		struct unix_sock *peer = (struct unix_sock *)BPF_CORE_READ((struct unix_sock *)sk, peer);
+		struct unix_address *name = BPF_CORE_READ(peer, addr);
+
+		if (name)
+			bpf_core_read_str(key->path, sizeof(key->path), &name->name[0].sun_path);
+		return;
+	}
+	sock__peer(&key->addr, sk);
+}
+
+static __noinline void peer__account(struct thread *t)
+{
+	struct file *file = (struct file *)t->block_file;
+	struct tp_peer_key key = { .epoch = epoch };
+
+	peer__read(&key, file__sock(file));
+	wait__add(&peers, &key, t->block_ns);
+}
+
+static __noinline void disk__account(struct thread *t)
+{
+	struct file *file = (struct file *)t->block_file;
+	struct inode *inode = BPF_CORE_READ(file, f_inode);
+	struct tp_file_key key = { .epoch = epoch };
+	const unsigned char *name = BPF_CORE_READ(file, f_path.dentry, d_name.name);
+
+	key.inode = BPF_CORE_READ(inode, i_ino);
+	key.dev = BPF_CORE_READ(inode, i_sb, s_dev);
+	bpf_probe_read_kernel_str(key.name, sizeof(key.name), name);
+	wait__add(&files, &key, t->block_ns);
+}
+
+void block__account(struct thread *t, __u32 tgid)
+{
+	switch (t->block_what) {
+	case BLOCK_LOCK:
+		lock__account(t, tgid);
+		break;
+	case BLOCK_PEER:
+		peer__account(t);
+		break;
+	case BLOCK_FILE:
+		disk__account(t);
+		break;
+	}
+	t->block_what = BLOCK_NOTHING;
+}

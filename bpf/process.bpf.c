@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: (GPL-2.0 OR BSD-2-Clause)
+/* The target's threads and processes as they come and go. */
+#include "threadprof.bpf.h"
+
+const volatile bool follow_forks = false;
+
+static __always_inline void process__report(struct task_struct *task, __u32 what, __u64 now)
+{
+	struct tp_rec_process *rec = rec__reserve(struct tp_rec_process, TP_REC_PROCESS, now);
+
+	if (!rec)
+		return;
+	rec->what = what;
+	rec->tgid = task->tgid;
+	rec->ppid = task->real_parent->tgid;
+	rec->pad = 0;
+	bpf_probe_read_kernel(rec->comm, sizeof(rec->comm), task->comm);
+	rec__submit(rec);
+}
+
+static __always_inline void target__add(__u32 tgid)
+{
+	__u8 one = 1;
+
+	target_filter[(__u16)tgid] = 1;
+	if (bpf_map_update_elem(&targets, &tgid, &one, BPF_ANY))
+		loss__count(TP_LOSS_THREAD);
+}
+
+/* @child is a thread or a process that a target's thread has just made; it has not run yet. */
+static __always_inline void on_fork(struct task_struct *parent, struct task_struct *child)
+{
+	bool is_process = child->tgid != parent->tgid;
+	struct thread *t;
+	__u64 now;
+
+	if (!active || !task__may_be_target(parent) || (is_process && !follow_forks))
+		return;
+	if (!thread__get(parent))
+		return;
+	now = bpf_ktime_get_ns();
+	if (is_process)
+		target__add(child->tgid);
+	t = bpf_task_storage_get(&threads, child, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!t) {
+		loss__count(TP_LOSS_THREAD);
+		return;
+	}
+	thread__begin(t, TP_RUNQ, now);
+	t->runq_cpu = RUNQ_NOWHERE;
+	if (is_process)
+		process__report(child, TP_PROCESS_FORK, now);
+}
+
+/* All other threads have ended and the image is new; what the old one had in hand is gone. */
+static __always_inline void on_exec(struct task_struct *task)
+{
+	struct thread *t;
+
+	if (!active || !task__may_be_target(task))
+		return;
+	t = thread__get(task);
+	if (!t)
+		return;
+	if (t->in_hand > 0)
+		t->busy_ns += bpf_ktime_get_ns() - t->busy_since;
+	t->in_hand = 0;
+	t->tent_file = 0;
+	process__report(task, TP_PROCESS_EXEC, bpf_ktime_get_ns());
+}
+
+static __always_inline void on_exit(struct task_struct *task, bool group_dead)
+{
+	struct tp_rec_thread *rec;
+	__u32 tid = task->pid;
+	struct thread *t;
+	__u64 now;
+
+	if (!active || !task__may_be_target(task))
+		return;
+	t = thread__get(task);
+	if (!t || t->exited)
+		return;
+	now = bpf_ktime_get_ns();
+	if (!t->since_ns)
+		thread__begin(t, TP_CPU, now);
+	thread__enter(t, TP_CPU, now);
+	if (thread__has_in_hand(t, tid))
+		t->busy_ns += now - t->busy_since;
+	t->in_hand = 0;
+	t->exited = 1;
+	if (nr_debts)
+		bpf_map_delete_elem(&debts, &tid);
+	rec = rec__reserve(struct tp_rec_thread, TP_REC_THREAD, now);
+	if (rec) {
+		thread__fill(rec, t, task);
+		rec->flags = TP_THREAD_EXITED;
+		rec__submit(rec);
+	}
+	if (group_dead) {
+		__u32 tgid = task->tgid;
+
+		process__report(task, TP_PROCESS_EXIT, now);
+		bpf_map_delete_elem(&targets, &tgid);
+	}
+}
+
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child)
+{
+	on_fork(parent, child);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(process_exec, struct task_struct *task)
+{
+	on_exec(task);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int process_exit(__u64 *ctx)
+{
+	struct task_struct *task = (struct task_struct *)ctx[0];
+
+	on_exit(task, has_group_dead ? ctx[1] & 1 : !task->signal->live.counter);
+	return 0;
+}

@@ -1,0 +1,521 @@
+// SPDX-License-Identifier: (GPL-2.0 OR BSD-2-Clause)
+/*
+ * Connections and requests, from the exits of system calls alone: the saved registers still hold the
+ * arguments there, and the moment a blocking read began is the moment the thread was switched out in it
+ * (sched.bpf.c), so no enter probe is needed.
+ *
+ * A connection is known by its struct file, which dup(2), fork(2) and SCM_RIGHTS share; map fds remembers
+ * which file a descriptor was, for the exit of close(2), where the descriptor is gone. Descriptors that
+ * close in other ways (close_range(2), exec, the process's end) are swept by userspace.
+ */
+#include "threadprof.bpf.h"
+#include "syscalls.bpf.h"
+
+#define SHUT_RD 0
+#define F_DUPFD 0
+#define F_DUPFD_CLOEXEC 1030
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 262144);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct tp_fd_key);
+	__type(value, struct tp_fd);
+} fds SEC(".maps");
+
+struct tp_queue queue;
+
+/* What a system call's exit gives to the functions below. */
+struct call {
+	struct task_struct *task;
+	struct thread *t;
+	__u32 tid;
+	__u32 tgid;
+	__u64 now;
+};
+
+static __always_inline struct tp_fd_key fd_key(__u32 tgid, __s32 fd)
+{
+	struct tp_fd_key key = { .tgid = tgid, .fd = fd };
+
+	return key;
+}
+
+/* --- the queue of accepted connections that nobody has started to read --- */
+
+static __always_inline void queue__enter(__u64 now)
+{
+	__u64 depth;
+
+	__sync_fetch_and_add(&queue.accepted, 1);
+	__sync_fetch_and_add(&queue.accepted_ts_sum, now);
+	depth = queue.accepted - queue.dequeued;
+	if (depth > queue.max)
+		queue.max = depth;
+}
+
+static __always_inline void queue__leave(__u64 now)
+{
+	__sync_fetch_and_add(&queue.dequeued, 1);
+	__sync_fetch_and_add(&queue.dequeued_ts_sum, now);
+}
+
+void request__read_begins(struct tp_conn *conn, __u64 now)
+{
+	if (conn->phase != TP_CONN_QUEUED)
+		return;
+	conn->phase = TP_CONN_IDLE;
+	conn->dequeue_ns = now;
+	queue__leave(now);
+}
+
+/* --- requests in hand --- */
+
+static __always_inline void in_hand__take(const struct call *c)
+{
+	if (!thread__has_in_hand(c->t, c->tid))
+		c->t->busy_since = c->now;
+	c->t->in_hand++;
+}
+
+/* The request that @owner_tid has in hand is answered, or given up, by the calling thread. */
+static __always_inline void in_hand__release(const struct call *c, __u32 owner_tid)
+{
+	struct tp_debt *debt, new_debt = { .count = 1, .last_ns = c->now };
+
+	if (owner_tid == c->tid) {
+		if (thread__has_in_hand(c->t, c->tid) && --c->t->in_hand == 0)
+			c->t->busy_ns += c->now - c->t->busy_since;
+		return;
+	}
+	debt = bpf_map_lookup_elem(&debts, &owner_tid);
+	if (debt) {
+		debt->last_ns = c->now;
+		__sync_fetch_and_add(&debt->count, 1);
+	} else if (bpf_map_update_elem(&debts, &owner_tid, &new_debt, BPF_ANY)) {
+		loss__count(TP_LOSS_DETAIL_MAP);
+		return;
+	}
+	__sync_fetch_and_add(&nr_debts, 1);
+}
+
+/* --- a request's life --- */
+
+/* Sends the current request, if it was answered; what was read and never answered is no request. */
+static __always_inline void request__finish(struct tp_conn *conn, __u64 now)
+{
+	struct tp_rec_request *rec;
+
+	if (conn->phase != TP_CONN_ANSWERED)
+		return;
+	conn->phase = TP_CONN_IDLE;
+	rec = rec__reserve(struct tp_rec_request, TP_REC_REQUEST, now);
+	if (!rec)
+		return;
+	rec->r = conn->r;
+	rec__submit(rec);
+}
+
+static __always_inline void request__start(const struct call *c, struct tp_conn *conn, __s32 fd)
+{
+	struct tp_request *r = &conn->r;
+	bool knows_queue_wait = !r->seq && !(conn->flags & TP_CONN_PREEXISTING);
+
+	conn->phase = TP_CONN_OPEN;
+	conn->owner_tid = c->tid;
+	conn->handoff_ns = 0;
+	thread__copy_states(c->t, c->now, conn->base_ns);
+	r->seq++;
+	r->tgid = c->tgid;
+	r->read_tid = c->tid;
+	r->fd = fd;
+	r->start_ns = c->now;
+	r->queue_wait_ns = knows_queue_wait ? conn->dequeue_ns - conn->open_ns : TP_NO_QUEUE_WAIT;
+	r->in_bytes = 0;
+	r->out_bytes = 0;
+	c->t->tent_file = 0;
+	in_hand__take(c);
+}
+
+/* An inherited descriptor: the connection goes on in a process that did not accept it. */
+static __always_inline void conn__move(const struct call *c, struct tp_conn *conn, struct file *file, __s32 fd)
+{
+	struct tp_fd_key key = fd_key(c->tgid, fd);
+	struct tp_fd entry = { .file = (__u64)file, .inode = conn->inode };
+
+	conn->tgid = c->tgid;
+	if (bpf_map_update_elem(&fds, &key, &entry, BPF_ANY))
+		loss__count(TP_LOSS_CONN_MAP);
+}
+
+static __always_inline void request__on_read(const struct call *c, __s32 fd, long bytes, bool got_data)
+{
+	struct file *file;
+	struct tp_conn *conn;
+
+	/* An empty-handed read matters only as the first one of a connection. */
+	if (!got_data && queue.accepted == queue.dequeued)
+		return;
+	file = task__file(c->task, fd);
+	if (!file)
+		return;
+	conn = bpf_map_lookup_elem(&conns, &file);
+	if (!conn)
+		return;
+	request__read_begins(conn, c->now);
+	if (!got_data)
+		return;
+	if (conn->tgid != c->tgid)
+		conn__move(c, conn, file, fd);
+	if (conn->phase != TP_CONN_OPEN) {
+		request__finish(conn, c->now);
+		request__start(c, conn, fd);
+	} else if (conn->owner_tid != c->tid) {
+		/* Another thread reads on: the request is in its hands now. */
+		in_hand__release(c, conn->owner_tid);
+		conn->handoff_ns = c->now - conn->r.start_ns;
+		conn->owner_tid = c->tid;
+		thread__copy_states(c->t, c->now, conn->base_ns);
+		in_hand__take(c);
+	}
+	conn->in_bytes += bytes;
+	conn->r.in_bytes += bytes;
+}
+
+/*
+ * Another thread than the one that read the request writes the response: it took it up when it last
+ * became free, or at once. The time before is the hand-off.
+ */
+static __always_inline void request__take_over(const struct call *c, struct tp_conn *conn)
+{
+	struct thread *t = c->t;
+	__u64 taken_ns = conn->r.start_ns;
+
+	in_hand__release(c, conn->owner_tid);
+	conn->owner_tid = c->tid;
+	if (t->free_ns > conn->r.start_ns) {
+		taken_ns = t->free_ns;
+		__builtin_memcpy(conn->base_ns, t->free_base_ns, sizeof(conn->base_ns));
+	} else {
+		taken_ns = c->now;
+		thread__copy_states(t, c->now, conn->base_ns);
+	}
+	conn->handoff_ns = taken_ns - conn->r.start_ns;
+	if (!thread__has_in_hand(t, c->tid))
+		t->busy_ns += c->now - taken_ns;
+}
+
+/* A write follows one that looked like the end of the response: what was idle since then was not. */
+static __always_inline void request__extend(const struct call *c, struct tp_conn *conn, struct file *file)
+{
+	struct thread *t = c->t;
+
+	if (conn->owner_tid != c->tid) {
+		conn->handoff_ns += c->now - conn->r.end_ns;
+		return;
+	}
+	if (!thread__has_in_hand(t, c->tid))
+		t->busy_ns += c->now - conn->r.end_ns;
+	if (t->tent_file != (__u64)file)
+		return;
+	t->state_ns[TP_IDLE] -= t->tent_wait_ns + t->tent_net_ns;
+	t->state_ns[TP_WAIT] += t->tent_wait_ns;
+	t->state_ns[TP_NET] += t->tent_net_ns;
+}
+
+/* Splits the time from start to now: what the serving thread did, and the time between two threads. */
+static __always_inline void request__split(const struct call *c, struct tp_conn *conn)
+{
+	__u64 states[TP_NR_STATES];
+
+	conn->r.part_ns[TP_HANDOFF] = conn->handoff_ns;
+	if (conn->owner_tid != c->tid)
+		return;
+	thread__copy_states(c->t, c->now, states);
+#pragma unroll
+	for (int i = 0; i < TP_NR_STATES; i++)
+		conn->r.part_ns[i] = states[i] - conn->base_ns[i];
+}
+
+static __always_inline void request__on_write(const struct call *c, __s32 fd, long bytes)
+{
+	struct file *file = task__file(c->task, fd);
+	struct tp_conn *conn;
+	struct thread *t = c->t;
+
+	if (!file)
+		return;
+	conn = bpf_map_lookup_elem(&conns, &file);
+	if (!conn)
+		return;
+	conn->out_bytes += bytes;
+	if (conn->phase == TP_CONN_OPEN) {
+		conn->phase = TP_CONN_ANSWERED;
+		conn->r.first_write_ns = c->now;
+		if (conn->owner_tid == c->tid)
+			in_hand__release(c, c->tid);
+		else
+			request__take_over(c, conn);
+		t->requests++;
+	} else if (conn->phase == TP_CONN_ANSWERED) {
+		request__extend(c, conn, file);
+	} else {
+		return; /* the server speaks first, or before we saw the request: no request is known */
+	}
+	conn->r.write_tid = c->tid;
+	conn->r.end_ns = c->now;
+	conn->r.out_bytes += bytes;
+	request__split(c, conn);
+	t->tent_file = (__u64)file;
+	t->tent_wait_ns = 0;
+	t->tent_net_ns = 0;
+	t->free_ns = c->now;
+	thread__copy_states(t, c->now, t->free_base_ns);
+}
+
+/* --- a connection's life --- */
+
+/*
+ * Ends a connection: its last request, and its own record. Two threads may come here for the same
+ * connection (shutdown and close); the one whose delete succeeds reports it.
+ */
+static __noinline void conn__end(const struct call *c, __u64 file, struct tp_conn *conn, __u16 how)
+{
+	struct tp_rec_conn *rec;
+	bool never_read = conn->phase == TP_CONN_QUEUED;
+	__u64 now = c->now;
+
+	request__read_begins(conn, now);
+	if (conn->phase == TP_CONN_OPEN) {
+		conn->phase = TP_CONN_IDLE;
+		conn->unanswered++;
+		conn->r.seq--;
+		in_hand__release(c, conn->owner_tid);
+	}
+	request__finish(conn, now);
+	rec = rec__reserve(struct tp_rec_conn, TP_REC_CONN, now);
+	if (!rec) {
+		bpf_map_delete_elem(&conns, &file);
+		return;
+	}
+	rec->conn_id = conn->r.conn_id;
+	rec->open_ns = conn->open_ns;
+	rec->end_ns = now;
+	rec->in_bytes = conn->in_bytes;
+	rec->out_bytes = conn->out_bytes;
+	rec->tgid = conn->tgid;
+	rec->fd = conn->r.fd;
+	rec->requests = conn->r.seq;
+	rec->unanswered = conn->unanswered;
+	rec->end = how;
+	rec->flags = conn->flags;
+	rec->never_read = never_read;
+	rec->peer = conn->r.peer;
+	if (bpf_map_delete_elem(&conns, &file))
+		bpf_ringbuf_discard(rec, BPF_RB_NO_WAKEUP);
+	else
+		rec__submit(rec);
+}
+
+/* The descriptor that was @entry is gone; ends the connection unless a copy of it is open elsewhere. */
+static __noinline void conn__descriptor_gone(const struct call *c, const struct tp_fd *entry, bool replaced)
+{
+	struct file *file = (struct file *)entry->file;
+	struct tp_conn *conn = bpf_map_lookup_elem(&conns, &entry->file);
+
+	if (!conn || conn->inode != entry->inode)
+		return; /* ended before, by shutdown(2) */
+	if (!replaced && compat__file_is_held(file) && BPF_CORE_READ(file, f_inode, i_ino) == entry->inode)
+		return;
+	conn__end(c, entry->file, conn, TP_END_CLOSE);
+}
+
+static __noinline void conn__on_accept(const struct call *c, __s32 listen_fd, __s32 fd)
+{
+	struct file *file = task__file(c->task, fd), *listener;
+	struct tp_fd_key key = fd_key(c->tgid, fd);
+	struct tp_fd *old, entry = {};
+	struct tp_conn *stale, conn = {};
+	__u64 backlog;
+
+	queue__enter(c->now);
+	if (!file) {
+		/* Another thread closed it before accept(2) returned here. */
+		loss__count(TP_LOSS_UNMATCHED);
+		queue__leave(c->now);
+		return;
+	}
+	entry.file = (__u64)file;
+	entry.inode = BPF_CORE_READ(file, f_inode, i_ino);
+	old = bpf_map_lookup_elem(&fds, &key);
+	if (old && old->inode != entry.inode)
+		conn__descriptor_gone(c, old, true);
+	stale = bpf_map_lookup_elem(&conns, &entry.file);
+	if (stale)
+		conn__end(c, entry.file, stale, TP_END_GONE);
+
+	conn.open_ns = c->now;
+	conn.inode = entry.inode;
+	conn.tgid = c->tgid;
+	conn.phase = TP_CONN_QUEUED;
+	conn.r.conn_id = (c->now & ~0xffULL) | (bpf_get_smp_processor_id() & 0xff);
+	conn.r.fd = fd;
+	sock__peer(&conn.r.peer, file__sock(file));
+	if (bpf_map_update_elem(&conns, &entry.file, &conn, BPF_ANY)) {
+		loss__count(TP_LOSS_CONN_MAP);
+		queue__leave(c->now);
+	} else if (bpf_map_update_elem(&fds, &key, &entry, BPF_ANY)) {
+		loss__count(TP_LOSS_CONN_MAP);
+	}
+
+	listener = task__file(c->task, listen_fd);
+	if (!listener)
+		return;
+	backlog = BPF_CORE_READ(file__sock(listener), sk_ack_backlog) + 1;
+	if (backlog > queue.backlog_max)
+		queue.backlog_max = backlog;
+}
+
+static __noinline void conn__on_close(const struct call *c, __s32 fd)
+{
+	struct tp_fd_key key = fd_key(c->tgid, fd);
+	struct tp_fd *found = bpf_map_lookup_elem(&fds, &key), entry;
+	struct file *file;
+
+	if (!found)
+		return;
+	entry = *found;
+	file = task__file(c->task, fd);
+	if (file && BPF_CORE_READ(file, f_inode, i_ino) == entry.inode)
+		return; /* another thread got the number meanwhile: this close was of an older file */
+	bpf_map_delete_elem(&fds, &key);
+	conn__descriptor_gone(c, &entry, false);
+}
+
+static __noinline void conn__on_shutdown(const struct call *c, __s32 fd)
+{
+	struct file *file = task__file(c->task, fd);
+	struct tp_conn *conn;
+
+	if (!file)
+		return;
+	conn = bpf_map_lookup_elem(&conns, &file);
+	if (conn)
+		conn__end(c, (__u64)file, conn, TP_END_SHUTDOWN);
+}
+
+/* dup(2) and its kin: one more descriptor for a connection, perhaps in the place of another's. */
+static __noinline void conn__on_dup(const struct call *c, __s32 fd)
+{
+	struct file *file = task__file(c->task, fd);
+	struct tp_fd_key key = fd_key(c->tgid, fd);
+	struct tp_fd *old = bpf_map_lookup_elem(&fds, &key), entry = {};
+	struct tp_conn *conn;
+
+	if (!file)
+		return;
+	entry.file = (__u64)file;
+	conn = bpf_map_lookup_elem(&conns, &entry.file);
+	if (old && old->file != entry.file) {
+		struct tp_fd replaced = *old;
+
+		bpf_map_delete_elem(&fds, &key);
+		conn__descriptor_gone(c, &replaced, false);
+	}
+	if (!conn)
+		return;
+	entry.inode = conn->inode;
+	if (bpf_map_update_elem(&fds, &key, &entry, BPF_ANY))
+		loss__count(TP_LOSS_CONN_MAP);
+}
+
+static __noinline void process__ask_for_sweep(const struct call *c)
+{
+	struct tp_rec_process *rec = rec__reserve(struct tp_rec_process, TP_REC_PROCESS, c->now);
+
+	if (!rec)
+		return;
+	rec->what = TP_PROCESS_SWEEP;
+	rec->tgid = c->tgid;
+	rec->ppid = 0;
+	rec->pad = 0;
+	__builtin_memset(rec->comm, 0, sizeof(rec->comm));
+	rec__submit(rec);
+}
+
+/* --- the probe --- */
+
+static __always_inline int on_sys_exit(struct pt_regs *regs, long ret)
+{
+	struct call c = { .task = bpf_get_current_task_btf() };
+	enum syscall_class class;
+	__s32 fd;
+
+	if (!task__may_be_target(c.task) || !active)
+		return 0;
+	class = regs__class(regs);
+	if (class == SC_NONE || class > SC_LAST_TRACED)
+		return 0;
+	c.t = thread__get(c.task);
+	if (!c.t)
+		return 0;
+	c.tid = c.task->pid;
+	c.tgid = c.task->tgid;
+	c.now = bpf_ktime_get_ns();
+	fd = regs__arg0(regs);
+	switch (class) {
+	case SC_READ:
+		request__on_read(&c, fd, ret, ret > 0);
+		break;
+	case SC_READ_MSGS:
+		request__on_read(&c, fd, 0, ret > 0);
+		break;
+	case SC_WRITE:
+		if (ret > 0)
+			request__on_write(&c, fd, ret);
+		break;
+	case SC_WRITE_MSGS:
+		if (ret > 0)
+			request__on_write(&c, fd, 0);
+		break;
+	case SC_SPLICE:
+		if (ret <= 0)
+			break;
+		request__on_read(&c, fd, ret, true);
+		request__on_write(&c, regs__arg2(regs), ret);
+		break;
+	case SC_ACCEPT:
+		if (ret >= 0)
+			conn__on_accept(&c, fd, ret);
+		break;
+	case SC_SHUTDOWN:
+		if (ret == 0 && regs__arg1(regs) != SHUT_RD)
+			conn__on_shutdown(&c, fd);
+		break;
+	case SC_CLOSE:
+		/* Whatever else close(2) returns, the descriptor is gone. */
+		if (ret != -9 /* EBADF */)
+			conn__on_close(&c, fd);
+		break;
+	case SC_CLOSE_RANGE:
+		process__ask_for_sweep(&c);
+		break;
+	case SC_FCNTL:
+		if (regs__arg1(regs) != F_DUPFD && regs__arg1(regs) != F_DUPFD_CLOEXEC)
+			break;
+		/* fall through */
+	case SC_DUP:
+		if (ret >= 0)
+			conn__on_dup(&c, ret);
+		break;
+	default:
+		break;
+	}
+	return 0;
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(request_sys_exit, struct pt_regs *regs, long ret)
+{
+	return on_sys_exit(regs, ret);
+}

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: (GPL-2.0 OR BSD-2-Clause)
+/*
+ * Thread states, from the scheduler: every nanosecond of a target's thread belongs to the state that it
+ * entered last, and each switch or wake-up closes one stretch and opens the next.
+ */
+#include "threadprof.bpf.h"
+
+/* --- CPU time that others take while a target's thread waits for that CPU --- */
+
+/*
+ * Per run queue: how many target threads wait on it (waiters), and, as for struct tp_queue, sums from
+ * which the integral of waiters over time follows, each only ever added to. What the integral grew by
+ * while a task ran is what that task took from the target.
+ */
+struct run_queue {
+	__s64 waiters;
+	__s64 ts_sum;
+	__u64 taken_at_switch; /* integral when the running task came on */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1); /* userspace: as many as there are CPUs */
+	__type(key, __u32);
+	__type(value, struct run_queue);
+} run_queues SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct tp_thief_key);
+	__type(value, struct tp_thief);
+} thieves SEC(".maps");
+
+static __always_inline void run_queue__add(__u32 cpu, int waiters, __u64 now)
+{
+	struct run_queue *rq = bpf_map_lookup_elem(&run_queues, &cpu);
+
+	if (!rq)
+		return;
+	__sync_fetch_and_add(&rq->waiters, waiters);
+	__sync_fetch_and_add(&rq->ts_sum, waiters > 0 ? -now : now);
+}
+
+static __always_inline __u64 run_queue__taken(const struct run_queue *rq, __u64 now)
+{
+	return rq->waiters * now + rq->ts_sum;
+}
+
+static __noinline void thief__add(struct task_struct *task, __u64 ns)
+{
+	struct tp_thief_key key = { .tgid = task->tgid, .epoch = epoch };
+	struct tp_thief *thief = bpf_map_lookup_elem(&thieves, &key), first = {};
+
+	if (thief) {
+		__sync_fetch_and_add(&thief->ns, ns);
+		return;
+	}
+	first.ns = ns;
+	bpf_probe_read_kernel(first.comm, sizeof(first.comm), task->group_leader->comm);
+	if (bpf_map_update_elem(&thieves, &key, &first, BPF_NOEXIST))
+		loss__count(TP_LOSS_DETAIL_MAP);
+}
+
+/* @prev leaves this CPU: charge it with what it took since it came on. */
+static __always_inline void run_queue__charge(struct task_struct *prev)
+{
+	__u32 cpu = bpf_get_smp_processor_id();
+	struct run_queue *rq = bpf_map_lookup_elem(&run_queues, &cpu);
+	__u64 taken;
+
+	if (!rq || (!rq->waiters && !rq->ts_sum && !rq->taken_at_switch))
+		return;
+	taken = run_queue__taken(rq, bpf_ktime_get_ns());
+	if ((__s64)(taken - rq->taken_at_switch) > 0 && prev->pid)
+		thief__add(prev, taken - rq->taken_at_switch);
+	rq->taken_at_switch = taken;
+}
+
+/* --- the thread's way through its states --- */
+
+static __always_inline void thread__wait_for_cpu(struct thread *t, __u32 cpu, __u64 now)
+{
+	thread__enter(t, TP_RUNQ, now);
+	t->runq_cpu = cpu;
+	run_queue__add(cpu, 1, now);
+}
+
+static __always_inline void thread__leave_cpu(struct thread *t, struct task_struct *task, bool preempt,
+					      long task_state)
+{
+	__u64 now = bpf_ktime_get_ns();
+
+	if (t->exited)
+		return;
+	if (!t->since_ns)
+		thread__begin(t, TP_CPU, now);
+	if (preempt || !task_state)
+		thread__wait_for_cpu(t, bpf_get_smp_processor_id(), now);
+	else
+		thread__enter(t, block__classify(t, task, task_state, now, true), now);
+}
+
+/* A blocked stretch ends: what it was can now be said for sure. */
+static __always_inline void thread__unblock(struct thread *t, __u32 tid, __u64 now)
+{
+	bool was_idle;
+
+	if (t->not_in_hand < TP_NR_STATES && !thread__has_in_hand(t, tid)) {
+		t->state = t->not_in_hand;
+		t->block_what = BLOCK_NOTHING;
+	}
+	if (t->tent_state == TP_WAIT)
+		t->tent_wait_ns += now - t->since_ns;
+	else if (t->tent_state == TP_NET)
+		t->tent_net_ns += now - t->since_ns;
+	t->block_ns = now - t->block_since;
+	was_idle = t->state == TP_IDLE;
+	thread__enter(t, TP_RUNQ, now);
+	if (was_idle) {
+		t->free_ns = now;
+		thread__copy_states(t, now, t->free_base_ns);
+	}
+}
+
+static __always_inline bool thread__is_blocked(const struct thread *t)
+{
+	return t->state != TP_CPU && t->state != TP_RUNQ;
+}
+
+static __always_inline void thread__get_cpu(struct thread *t, struct task_struct *task)
+{
+	__u64 now = bpf_ktime_get_ns();
+
+	if (t->exited)
+		return;
+	if (!t->since_ns)
+		thread__begin(t, TP_RUNQ, now);
+	else if (thread__is_blocked(t))
+		thread__unblock(t, task->pid, now); /* a wake-up that came before we were attached */
+	else if (t->state == TP_RUNQ && t->runq_cpu != RUNQ_NOWHERE)
+		run_queue__add(t->runq_cpu, -1, now);
+	t->runq_cpu = RUNQ_NOWHERE;
+	thread__enter(t, TP_CPU, now);
+	if (t->block_what)
+		block__account(t, task->tgid);
+}
+
+static __always_inline void on_switch(bool preempt, struct task_struct *prev, struct task_struct *next,
+				      long prev_state)
+{
+	struct thread *t;
+
+	if (!active)
+		return;
+	run_queue__charge(prev);
+	if (task__may_be_target(prev)) {
+		t = thread__get(prev);
+		if (t)
+			thread__leave_cpu(t, prev, preempt, prev_state);
+	}
+	if (task__may_be_target(next)) {
+		t = thread__get(next);
+		if (t)
+			thread__get_cpu(t, next);
+	}
+}
+
+static __always_inline void on_wakeup(struct task_struct *task)
+{
+	struct thread *t;
+	__u64 now;
+
+	if (!active || !task__may_be_target(task))
+		return;
+	t = thread__get(task);
+	if (!t || t->exited)
+		return;
+	now = bpf_ktime_get_ns();
+	if (!t->since_ns) {
+		thread__begin(t, TP_RUNQ, now);
+		t->runq_cpu = RUNQ_NOWHERE;
+	}
+	if (!thread__is_blocked(t))
+		return; /* woken before it slept, or a thread's first wake-up */
+	thread__unblock(t, task->pid, now);
+	t->runq_cpu = compat__task_cpu(task);
+	run_queue__add(t->runq_cpu, 1, now);
+}
+
+/* The load balancer moves a waiting thread. */
+static __always_inline void on_migrate(struct task_struct *task, __u32 dest_cpu)
+{
+	struct thread *t;
+	__u64 now;
+
+	if (!active || !task__may_be_target(task))
+		return;
+	t = thread__get(task);
+	if (!t || t->exited || t->state != TP_RUNQ || t->runq_cpu == RUNQ_NOWHERE)
+		return;
+	now = bpf_ktime_get_ns();
+	run_queue__add(t->runq_cpu, -1, now);
+	t->runq_cpu = dest_cpu;
+	run_queue__add(dest_cpu, 1, now);
+}
+
+/* --- the probes --- */
+
+/* Arguments by position: BPF_PROG() would read a fourth one on kernels that have three. */
+SEC("tp_btf/sched_switch")
+int sched_switch(__u64 *ctx)
+{
+	struct task_struct *prev = (struct task_struct *)ctx[1];
+	struct task_struct *next = (struct task_struct *)ctx[2];
+
+	on_switch(ctx[0], prev, next, has_prev_state ? ctx[3] : compat__task_state(prev));
+	return 0;
+}
+
+SEC("tp_btf/sched_wakeup")
+int BPF_PROG(sched_wakeup, struct task_struct *task)
+{
+	on_wakeup(task);
+	return 0;
+}
+
+SEC("tp_btf/sched_migrate_task")
+int BPF_PROG(sched_migrate_task, struct task_struct *task, int dest_cpu)
+{
+	on_migrate(task, dest_cpu);
+	return 0;
+}

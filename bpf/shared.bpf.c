@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: (GPL-2.0 OR BSD-2-Clause)
+/* The maps and variables that more than one concern uses. */
+#include "threadprof.bpf.h"
+
+struct threads_map threads SEC(".maps");
+struct targets_map targets SEC(".maps");
+struct events_map events SEC(".maps");
+struct conns_map conns SEC(".maps");
+struct debts_map debts SEC(".maps");
+
+const volatile bool has_prev_state = true;
+const volatile bool has_group_dead = true;
+
+__u8 target_filter[TP_FILTER_SIZE];
+bool active;
+__u32 epoch;
+__u64 losses[TP_NR_LOSSES];
+__u64 nr_events;
+__u64 nr_debts;
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: (GPL-2.0 OR BSD-2-Clause)
+/*
+ * What userspace reads by asking: iterators that write one record for each thread or socket of the target.
+ * The task iterator also adopts the threads that existed before threadprof did.
+ */
+#include "threadprof.bpf.h"
+
+#define S_IFMT 00170000
+#define S_IFSOCK 0140000
+#define MAX_TRIES 4
+
+static __always_inline bool task__is_target(struct task_struct *task)
+{
+	__u32 tgid = task->tgid;
+
+	return task__may_be_target(task) && bpf_map_lookup_elem(&targets, &tgid);
+}
+
+/*
+ * Starts to account a thread as it is found. It may be switched or woken while we look; then the
+ * scheduler's probe, which knows better, has begun it already or corrects it at its next event.
+ */
+SEC("iter/task")
+int adopt_threads(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct thread *t;
+	__u64 now;
+	long task_state;
+	__u32 state;
+
+	if (!task || !task__is_target(task))
+		return 0;
+	t = bpf_task_storage_get(&threads, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!t) {
+		loss__count(TP_LOSS_THREAD);
+		return 0;
+	}
+	if (t->since_ns || t->exited)
+		return 0;
+	now = bpf_ktime_get_ns();
+	task_state = compat__task_state(task);
+	t->runq_cpu = RUNQ_NOWHERE;
+	if (task->on_cpu)
+		state = TP_CPU;
+	else if (!task_state)
+		state = TP_RUNQ;
+	else
+		state = block__classify(t, task, task_state, now, false);
+	if (t->since_ns)
+		return 0;
+	t->birth_ns = now;
+	t->state = state;
+	t->since_ns = now;
+	return 0;
+}
+
+/* The sums agree with the clock: nobody was half-way through a change while we copied. */
+static __always_inline bool thread__is_consistent(const struct tp_rec_thread *rec, __u64 since_ns)
+{
+	__u64 sum = 0;
+
+#pragma unroll
+	for (int i = 0; i < TP_NR_STATES; i++)
+		sum += rec->state_ns[i];
+	return rec->birth_ns + sum == since_ns;
+}
+
+/* Adds the stretch that is still open. */
+static __always_inline void snapshot__close(struct tp_rec_thread *rec, const struct thread *t, __u32 tid,
+					    __u64 since_ns)
+{
+	__u64 now = rec->h.ts_ns, answered_ns = now;
+	__u32 state = rec->state, debt_count;
+	__s32 in_hand = thread__peek_in_hand(t, tid, &answered_ns, &debt_count);
+
+	if (!in_hand && t->not_in_hand < TP_NR_STATES && state != TP_CPU && state != TP_RUNQ)
+		state = t->not_in_hand;
+	if (state < TP_NR_STATES)
+		rec->state_ns[state] += now - since_ns;
+	rec->state = state;
+	rec->in_hand = in_hand;
+	if (t->in_hand > 0) {
+		__u64 busy_end = in_hand ? now : answered_ns;
+
+		if (busy_end > t->busy_since)
+			rec->busy_ns += busy_end - t->busy_since;
+	}
+	if (t->block_what == BLOCK_LOCK && (state == TP_LOCK || state == TP_WAIT)) {
+		rec->lock_addr = t->lock_addr;
+		rec->lock_kind = t->lock_kind;
+		rec->lock_owner = t->lock_owner;
+		rec->lock_since = since_ns;
+	}
+}
+
+SEC("iter/task")
+int snapshot_threads(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct tp_rec_thread rec;
+	struct thread *t;
+	__u64 since_ns = 0;
+
+	if (!task || !task__may_be_target(task))
+		return 0;
+	t = thread__get(task);
+	if (!t || t->exited || !t->since_ns)
+		return 0;
+	for (int i = 0; i < MAX_TRIES; i++) {
+		thread__fill(&rec, t, task);
+		since_ns = t->since_ns;
+		if (thread__is_consistent(&rec, since_ns))
+			break;
+	}
+	rec__head(&rec.h, TP_REC_THREAD, sizeof(rec), bpf_ktime_get_ns());
+	if (rec.h.ts_ns < since_ns)
+		rec.h.ts_ns = since_ns;
+	snapshot__close(&rec, t, task->pid, since_ns);
+	bpf_seq_write(ctx->meta->seq, &rec, sizeof(rec));
+	return 0;
+}
+
+/* --- sockets --- */
+
+static __always_inline void socket__fill_queue(struct tp_rec_socket *rec, struct sock *sk)
+{
+	rec->backlog_limit = BPF_CORE_READ(sk, sk_max_ack_backlog);
+	if (rec->family == AF_UNIX)
+		rec->backlog = BPF_CORE_READ(sk, sk_receive_queue.qlen);
+	else
+		rec->backlog = BPF_CORE_READ(sk, sk_ack_backlog);
+	rec->drops = BPF_CORE_READ(sk, sk_drops.counter);
+}
+
+static __always_inline void socket__fill_path(struct tp_rec_socket *rec, struct sock *sk)
+{
+	struct unix_address *name = BPF_CORE_READ((struct unix_sock *)sk, addr);
+
+	if (name)
+		bpf_core_read_str(rec->path, sizeof(rec->path), &name->name[0].sun_path);
+}
+
+SEC("iter/task_file")
+int snapshot_sockets(struct bpf_iter__task_file *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct file *file = ctx->file;
+	struct tp_rec_socket rec = {};
+	struct sock *sk;
+
+	if (!task || !file || !task__is_target(task))
+		return 0;
+	if ((BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
+		return 0;
+	sk = file__sock(file);
+	if (!sk)
+		return 0;
+	rec__head(&rec.h, TP_REC_SOCKET, sizeof(rec), bpf_ktime_get_ns());
+	rec.file = (__u64)file;
+	rec.tgid = task->tgid;
+	rec.fd = ctx->fd;
+	rec.inode = BPF_CORE_READ(file, f_inode, i_ino);
+	rec.family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	rec.type = BPF_CORE_READ(sk, sk_type);
+	rec.state = BPF_CORE_READ(sk, __sk_common.skc_state);
+	rec.port = BPF_CORE_READ(sk, __sk_common.skc_num);
+	socket__fill_queue(&rec, sk);
+	if (rec.family == AF_UNIX)
+		socket__fill_path(&rec, sk);
+	sock__peer(&rec.peer, sk);
+	bpf_seq_write(ctx->meta->seq, &rec, sizeof(rec));
+	return 0;
+}

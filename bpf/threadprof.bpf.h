@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: (GPL-2.0 OR BSD-2-Clause) */
+/*
+ * What the BPF programs share among themselves: the state of a thread, the maps and switches (defined in
+ * shared.bpf.c), and the functions by which one concern calls another. Nothing here reaches userspace but
+ * what threadprof.h describes.
+ */
+#ifndef THREADPROF_BPF_H
+#define THREADPROF_BPF_H
+
+#include "vmlinux.h"
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#include "compat.bpf.h"
+#include "threadprof.h"
+
+/* What a blocked stretch is added to, beside the thread's state. */
+enum block_what {
+	BLOCK_NOTHING,
+	BLOCK_LOCK,
+	BLOCK_PEER,
+	BLOCK_FILE,
+};
+
+/*
+ * A target's thread, from its adoption to its end. Only the thread itself and the scheduler code that
+ * switches or wakes it write here, and those never overlap: sched_switch(prev) comes before the kernel
+ * clears prev->on_cpu, and a wake-up waits for that.
+ */
+struct thread {
+	__u64 since_ns; /* begin of the open stretch; 0: not accounted yet */
+	__u64 birth_ns;
+	__u64 state_ns[TP_NR_STATES];
+	__u32 state; /* enum tp_state of the open stretch */
+	__u32 exited;
+
+	__u64 busy_ns;
+	__u64 busy_since; /* valid while in_hand > 0 */
+	__s32 in_hand;	  /* requests read and not answered */
+	__u32 settled;	  /* how much of its struct tp_debt is already in in_hand */
+	__u32 requests;   /* answered by this thread */
+
+	/*
+	 * A blocked stretch is judged when it begins, and some judgements are corrected when more is known.
+	 * not_in_hand: the state it is if it turns out that another thread has answered the request
+	 * meanwhile; TP_NR_STATES: the same state.
+	 */
+	__u32 not_in_hand;
+	/*
+	 * tent_…: it counted as idle because the response seemed complete. If another write follows, it was
+	 * a part of that request. tent_state: TP_WAIT or TP_NET; TP_NR_STATES: idle whatever follows.
+	 */
+	__u32 tent_state;
+	__u32 runq_cpu; /* whose run queue the thread waits on, while state is TP_RUNQ */
+	__u64 tent_file;
+	__u64 tent_wait_ns;
+	__u64 tent_net_ns;
+
+	/* When this thread last became free to take up a request that another has read, and state_ns then. */
+	__u64 free_ns;
+	__u64 free_base_ns[TP_NR_STATES];
+
+	/* What the open or last blocked stretch waited for; added up at the next switch-in. */
+	__u64 block_since;
+	__u64 block_ns;
+	__u32 block_what; /* enum block_what */
+	__u32 lock_kind;
+	__u64 lock_addr;
+	__u64 block_file; /* the struct file of a peer's socket, or on disk */
+	__u32 lock_owner;
+	__u32 pad;
+};
+
+#define RUNQ_NOWHERE 0xffffffff /* runq_cpu: not counted on any run queue */
+
+struct threads_map {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct thread);
+};
+
+struct targets_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u32); /* tgid */
+	__type(value, __u8);
+};
+
+struct events_map {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4 * 1024 * 1024);
+};
+
+/* Not preallocated: the room is for a target with very many connections, the memory only for those there are. */
+struct conns_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 262144);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64); /* struct file * */
+	__type(value, struct tp_conn);
+};
+
+struct debts_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u32); /* tid */
+	__type(value, struct tp_debt);
+};
+
+extern struct threads_map threads SEC(".maps");
+extern struct targets_map targets SEC(".maps");
+extern struct events_map events SEC(".maps");
+extern struct conns_map conns SEC(".maps");
+extern struct debts_map debts SEC(".maps");
+
+/*
+ * One byte for each value of the low 16 bits of a tgid: 0 means that no task of such a tgid is a target.
+ * The first look of every program, so that a stranger costs two loads. The exact answer is whether the
+ * task has a struct thread.
+ */
+extern __u8 target_filter[TP_FILTER_SIZE];
+extern bool active; /* userspace sets it when all is attached */
+extern __u32 epoch; /* number of the interval, in the keys of the maps that sum up waits */
+extern __u64 losses[TP_NR_LOSSES];
+extern __u64 nr_events;
+extern __u64 nr_debts; /* 0: no request was ever handed over, debts need no look */
+
+static __always_inline void loss__count(enum tp_loss which)
+{
+	__sync_fetch_and_add(&losses[which], 1);
+}
+
+static __always_inline bool task__may_be_target(struct task_struct *task)
+{
+	return target_filter[(__u16)task->tgid];
+}
+
+static __always_inline struct thread *thread__get(struct task_struct *task)
+{
+	return bpf_task_storage_get(&threads, task, 0, 0);
+}
+
+static __always_inline void rec__head(struct tp_rec *h, __u16 kind, __u16 size, __u64 now)
+{
+	h->kind = kind;
+	h->size = size;
+	h->cpu = bpf_get_smp_processor_id();
+	h->ts_ns = now;
+}
+
+/* Reserves a record in the ring buffer and fills in its header; NULL, and counted, if there is no room. */
+#define rec__reserve(type, kind, now)                                    \
+	({                                                               \
+		type *rec_ = bpf_ringbuf_reserve(&events, sizeof(type), 0); \
+		if (rec_)                                                \
+			rec__head(&rec_->h, kind, sizeof(type), now);    \
+		else                                                     \
+			loss__count(TP_LOSS_RING_BUFFER);                \
+		rec_;                                                    \
+	})
+
+/*
+ * Waking the reader for each record costs the target more than the record. The reader comes by itself
+ * many times a second, and is called only where the buffer fills up faster than that.
+ */
+static __always_inline void rec__submit(void *rec)
+{
+	bool filling = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) > 1024 * 1024;
+
+	__sync_fetch_and_add(&nr_events, 1);
+	bpf_ringbuf_submit(rec, filling ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
+}
+
+/* Starts to account a thread that is in @state at @now. */
+static __always_inline void thread__begin(struct thread *t, enum tp_state state, __u64 now)
+{
+	t->birth_ns = now;
+	t->since_ns = now;
+	t->state = state;
+	t->not_in_hand = TP_NR_STATES;
+	t->tent_state = TP_NR_STATES;
+}
+
+/* Closes the open stretch at @now and opens one of @state. */
+static __always_inline void thread__enter(struct thread *t, enum tp_state state, __u64 now)
+{
+	__u32 old = t->state;
+	__s64 ns = now - t->since_ns;
+
+	if (ns < 0) {
+		loss__count(TP_LOSS_CLOCK_BACKWARDS);
+		now = t->since_ns;
+		ns = 0;
+	}
+	if (old < TP_NR_STATES)
+		t->state_ns[old] += ns;
+	t->since_ns = now;
+	t->state = state;
+}
+
+/* The state_ns of a running thread as they are at @now. */
+static __always_inline void thread__copy_states(const struct thread *t, __u64 now, __u64 *to)
+{
+	__builtin_memcpy(to, t->state_ns, sizeof(t->state_ns));
+	if (t->state == TP_CPU)
+		to[TP_CPU] += now - t->since_ns;
+}
+
+/* Copies the counters of @t into a record; the open stretch is not in them. */
+static __always_inline void thread__fill(struct tp_rec_thread *rec, const struct thread *t,
+					 struct task_struct *task)
+{
+	rec->tgid = task->tgid;
+	rec->tid = task->pid;
+	rec->start_ns = task->start_time;
+	rec->birth_ns = t->birth_ns;
+	bpf_probe_read_kernel(rec->comm, sizeof(rec->comm), task->comm);
+	__builtin_memcpy(rec->state_ns, t->state_ns, sizeof(rec->state_ns));
+	rec->busy_ns = t->busy_ns;
+	rec->requests = t->requests;
+	rec->in_hand = 0;
+	rec->state = t->state;
+	rec->flags = 0;
+	rec->lock_kind = 0;
+	rec->lock_addr = 0;
+	rec->lock_since = 0;
+	rec->lock_owner = 0;
+	rec->pad = 0;
+}
+
+/*
+ * How many requests @t has in hand, those that other threads have answered for it taken off; in
+ * @answered_ns, when the last of those was answered.
+ */
+static __always_inline __s32 thread__peek_in_hand(const struct thread *t, __u32 tid, __u64 *answered_ns,
+						  __u32 *debt_count)
+{
+	__s32 in_hand = t->in_hand;
+	struct tp_debt *debt;
+
+	*debt_count = t->settled;
+	if (in_hand <= 0)
+		return 0;
+	if (!nr_debts)
+		return in_hand;
+	debt = bpf_map_lookup_elem(&debts, &tid);
+	if (!debt)
+		return in_hand;
+	*debt_count = debt->count;
+	*answered_ns = debt->last_ns;
+	in_hand -= (__s32)(debt->count - t->settled);
+	return in_hand < 0 ? 0 : in_hand;
+}
+
+/* The same, and remembers it; busy time ends with the last answer. */
+static __always_inline bool thread__has_in_hand(struct thread *t, __u32 tid)
+{
+	__u64 answered_ns = 0;
+	__u32 debt_count = 0;
+	__s32 in_hand = thread__peek_in_hand(t, tid, &answered_ns, &debt_count);
+
+	if (in_hand != t->in_hand) {
+		if (!in_hand && answered_ns > t->busy_since)
+			t->busy_ns += answered_ns - t->busy_since;
+		t->in_hand = in_hand;
+	}
+	t->settled = debt_count;
+	return in_hand > 0;
+}
+
+/* The open file behind descriptor @fd of @task; NULL if there is none. */
+static __always_inline struct file *task__file(struct task_struct *task, __s32 fd)
+{
+	struct files_struct *files = task->files;
+	struct fdtable *fdt;
+	struct file *file = NULL;
+
+	if (!files)
+		return NULL;
+	fdt = files->fdt;
+	if ((__u32)fd >= fdt->max_fds)
+		return NULL;
+	bpf_probe_read_kernel(&file, sizeof(file), fdt->fd + fd);
+	return file;
+}
+
+static __always_inline struct sock *file__sock(struct file *file)
+{
+	struct socket *socket = BPF_CORE_READ(file, private_data);
+
+	return BPF_CORE_READ(socket, sk);
+}
+
+#define AF_UNIX 1
+#define AF_INET 2
+#define AF_INET6 10
+
+/* The remote address of a socket; of a unix socket, the family only. */
+static __always_inline void sock__peer(struct tp_addr *addr, struct sock *sk)
+{
+	addr->family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	if (addr->family == AF_INET) {
+		__be32 ip = BPF_CORE_READ(sk, __sk_common.skc_daddr);
+
+		__builtin_memcpy(addr->ip, &ip, sizeof(ip));
+	} else if (addr->family == AF_INET6) {
+		bpf_core_read(addr->ip, sizeof(addr->ip), &sk->__sk_common.skc_v6_daddr);
+	} else {
+		return;
+	}
+	addr->port = __builtin_bswap16(BPF_CORE_READ(sk, __sk_common.skc_dport));
+}
+
+/* block.bpf.c: what a thread that leaves its CPU in @task_state waits for; sets the block_… of @t. */
+enum tp_state block__classify(struct thread *t, struct task_struct *task, long task_state, __u64 now,
+			      bool is_current) __hidden;
+/* … and adds the stretch that has ended to the totals of its lock, peer or file. */
+void block__account(struct thread *t, __u32 tgid) __hidden;
+
+/* lock.bpf.c: the same for a thread that sleeps in futex(2). */
+enum tp_state lock__classify(struct thread *t, struct task_struct *task, struct pt_regs *regs,
+			     bool is_current) __hidden;
+void lock__account(struct thread *t, __u32 tgid) __hidden;
+
+/* request.bpf.c: a thread sleeps in a read of @conn, which counts as the begin of its first read. */
+void request__read_begins(struct tp_conn *conn, __u64 now) __hidden;
+
+#endif /* THREADPROF_BPF_H */

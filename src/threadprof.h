@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause) */
+/*
+ * What the kernel side and the user side share: the records that travel through the ring buffer and the
+ * iterators, and the values of the maps that userspace reads. The one header that both sides include.
+ *
+ * Every record starts with struct tp_rec (kind and size). All times are CLOCK_MONOTONIC nanoseconds as
+ * bpf_ktime_get_ns() gives them; durations end in _ns as well. Structures have no implicit padding, so
+ * that no uninitialised kernel byte leaves the kernel and a recording is the same on every machine of
+ * one byte order.
+ */
+#ifndef THREADPROF_H
+#define THREADPROF_H
+
+#ifndef __bpf__
+#include <linux/types.h>
+#endif
+
+#define TP_COMM_LEN 16
+#define TP_NAME_LEN 48 /* last component of a file's path */
+#define TP_PATH_LEN 56 /* unix socket path */
+
+/* The states that a thread's wall time is split into; docs/metrics.md says what each means. */
+enum tp_state {
+	TP_CPU,
+	TP_RUNQ,
+	TP_LOCK,
+	TP_WAIT,
+	TP_DISK,
+	TP_NET,
+	TP_IDLE,
+	TP_SLEEP,
+	TP_OTHER,
+	TP_NR_STATES,
+};
+
+/* A request's latency has one part more: the time between two threads that share it. */
+enum {
+	TP_HANDOFF = TP_NR_STATES,
+	TP_NR_PARTS,
+};
+
+/* Why something that happened is not in the numbers. Counted in the kernel, shown in every report. */
+enum tp_loss {
+	TP_LOSS_RING_BUFFER,	 /* a record found no room in the ring buffer */
+	TP_LOSS_CONN_MAP,	 /* no room for a connection */
+	TP_LOSS_DETAIL_MAP,	 /* no room for a lock, peer, file or CPU thief; the thread states still hold */
+	TP_LOSS_THREAD,		 /* no storage for a thread: its time is not accounted */
+	TP_LOSS_CLOCK_BACKWARDS, /* a stretch that would have been negative; taken as 0 */
+	TP_LOSS_UNMATCHED,	 /* an accepted fd whose file was gone before we could look at it */
+	TP_NR_LOSSES,
+};
+
+/* How a futex was waited on. */
+enum tp_lock_kind {
+	TP_LOCK_FUTEX,
+	TP_LOCK_MUTEX,
+	TP_LOCK_RWLOCK,
+	TP_LOCK_CONDVAR,
+	TP_LOCK_GIL,
+};
+
+/* A socket address, small enough to copy around. Unix sockets: family only. */
+struct tp_addr {
+	__u16 family; /* AF_*; 0: not known */
+	__u16 port;   /* host byte order */
+	__u32 pad;
+	__u8 ip[16]; /* 4 bytes used for AF_INET */
+};
+
+enum tp_rec_kind {
+	TP_REC_REQUEST = 1,
+	TP_REC_CONN = 2,
+	TP_REC_THREAD = 3,
+	TP_REC_PROCESS = 4,
+	TP_REC_SOCKET = 5,
+};
+
+struct tp_rec {
+	__u16 kind; /* enum tp_rec_kind */
+	__u16 size; /* of the whole record */
+	__u32 cpu;
+	__u64 ts_ns;
+};
+
+#define TP_NO_QUEUE_WAIT (~0ULL)
+
+/* One finished request: from its first read with data to its last write. */
+struct tp_request {
+	__u64 conn_id;
+	__u32 seq; /* 1 for the first request of the connection */
+	__u32 tgid;
+	__u32 read_tid;
+	__u32 write_tid; /* differs from read_tid where the request was handed over */
+	__s32 fd;
+	__u32 pad;
+	__u64 start_ns;
+	__u64 first_write_ns;
+	__u64 end_ns;
+	__u64 queue_wait_ns; /* accept to first read; TP_NO_QUEUE_WAIT unless seq is 1 and the accept was seen */
+	__u64 in_bytes;
+	__u64 out_bytes;
+	__u64 part_ns[TP_NR_PARTS]; /* add up to end_ns - start_ns */
+	struct tp_addr peer;
+};
+
+struct tp_rec_request {
+	struct tp_rec h;
+	struct tp_request r;
+};
+
+enum tp_conn_end {
+	TP_END_SHUTDOWN = 1, /* shutdown(2) of the write side */
+	TP_END_CLOSE = 2,
+	TP_END_GONE = 3, /* the process ended, exec()ed, or closed it in a way that is not traced one by one */
+};
+
+enum {
+	TP_CONN_PREEXISTING = 1, /* was open when threadprof attached */
+};
+
+/* One connection that ended. */
+struct tp_rec_conn {
+	struct tp_rec h;
+	__u64 conn_id;
+	__u64 open_ns; /* of the accept; of the attach for a pre-existing one */
+	__u64 end_ns;
+	__u64 in_bytes;
+	__u64 out_bytes;
+	__u32 tgid;
+	__s32 fd;
+	__u32 requests;	  /* answered */
+	__u32 unanswered; /* read, never answered */
+	__u16 end;	  /* enum tp_conn_end */
+	__u16 flags;
+	__u32 never_read; /* 1: no thread ever started to read it */
+	struct tp_addr peer;
+};
+
+enum {
+	TP_THREAD_EXITED = 1,
+};
+
+/*
+ * A thread's counters up to h.ts_ns, the stretch that is still open included: state_ns add up to
+ * h.ts_ns - birth_ns. Written by the task iterator for living threads, into the ring buffer for a
+ * thread that ends.
+ */
+struct tp_rec_thread {
+	struct tp_rec h;
+	__u32 tgid;
+	__u32 tid;
+	__u64 start_ns; /* task_struct::start_time: with tid, the thread's identity */
+	__u64 birth_ns; /* since when we account it */
+	char comm[TP_COMM_LEN];
+	__u64 state_ns[TP_NR_STATES];
+	__u64 busy_ns; /* with a request in hand */
+	__u32 requests;
+	__u32 in_hand; /* requests in hand now */
+	__u16 state;   /* enum tp_state of the open stretch */
+	__u16 flags;
+	__u32 lock_kind;  /* of the lock wait that is still open */
+	__u64 lock_addr;  /* 0: none is open */
+	__u64 lock_since; /* when it began */
+	__u32 lock_owner;
+	__u32 pad;
+};
+
+enum tp_process_what {
+	TP_PROCESS_FORK = 1,
+	TP_PROCESS_EXEC = 2,
+	TP_PROCESS_EXIT = 3,
+	TP_PROCESS_SWEEP = 4, /* close_range(2): look which connections are gone */
+};
+
+/* Something that changes the set of target processes, or their open files, wholesale. */
+struct tp_rec_process {
+	struct tp_rec h;
+	__u32 what;
+	__u32 tgid;
+	__u32 ppid;
+	__u32 pad;
+	char comm[TP_COMM_LEN];
+};
+
+/* An open socket of a target, from the task_file iterator. */
+struct tp_rec_socket {
+	struct tp_rec h;
+	__u64 file; /* identity of the open file: key of the connection map */
+	__u32 tgid;
+	__s32 fd;
+	__u32 inode;
+	__u16 family;
+	__u16 type;  /* SOCK_* */
+	__u16 state; /* TCP_*, also used by unix stream sockets */
+	__u16 port;  /* local */
+	__u32 backlog;
+	__u32 backlog_limit;
+	__u32 drops;
+	struct tp_addr peer;
+	char path[TP_PATH_LEN]; /* unix: local path */
+};
+
+/* --- maps that userspace reads or writes --- */
+
+enum tp_conn_phase {
+	TP_CONN_QUEUED,	  /* accepted, no thread has started to read it */
+	TP_CONN_IDLE,	  /* between requests */
+	TP_CONN_OPEN,	  /* a request is in hand */
+	TP_CONN_ANSWERED, /* something was written; more may follow until the next read */
+};
+
+/* A live connection; key: the address of its struct file, which dup(2) and fork(2) share. */
+struct tp_conn {
+	__u64 open_ns;
+	__u64 dequeue_ns; /* first read started; 0: not yet */
+	__u64 in_bytes;
+	__u64 out_bytes;
+	__u32 inode;
+	__u32 tgid;
+	__u32 unanswered;
+	__u16 phase;
+	__u16 flags;
+	__u64 base_ns[TP_NR_STATES]; /* state_ns of the serving thread when it took the request up */
+	__u64 handoff_ns;
+	__u32 owner_tid; /* the thread that has the request in hand */
+	__u32 pad;
+	struct tp_request r; /* the current or last request */
+};
+
+/* fd -> open file: tells at close(2), when the descriptor is gone, which connection it was. */
+struct tp_fd_key {
+	__u32 tgid;
+	__s32 fd;
+};
+
+struct tp_fd {
+	__u64 file;
+	__u32 inode;
+	__u32 pad;
+};
+
+/*
+ * The maps that sum up waits are kept per interval: userspace advances the epoch at an interval's end,
+ * then reads and removes what belongs to the one before, which nothing adds to any more.
+ */
+struct tp_lock_key {
+	__u64 addr;
+	__u32 tgid;
+	__u32 kind; /* enum tp_lock_kind */
+	__u32 epoch;
+	__u32 pad;
+};
+
+struct tp_lock {
+	__u64 waits;
+	__u64 wait_ns;
+	__u64 max_ns;
+	__u32 owner_tid; /* holder when the longest wait with a known one began; 0: not known */
+	__u32 pad;
+};
+
+struct tp_peer_key {
+	__u32 epoch;
+	__u32 pad;
+	struct tp_addr addr;
+	char path[TP_PATH_LEN];
+};
+
+struct tp_wait {
+	__u64 waits;
+	__u64 wait_ns;
+};
+
+struct tp_file_key {
+	__u64 inode;
+	__u32 dev;
+	__u32 epoch;
+	char name[TP_NAME_LEN];
+};
+
+struct tp_thief_key {
+	__u32 tgid;
+	__u32 epoch;
+};
+
+struct tp_thief {
+	__u64 ns;
+	char comm[TP_COMM_LEN];
+};
+
+/* Requests that another thread answered: settled by the thread that had read them. */
+struct tp_debt {
+	__u64 last_ns;
+	__u32 count;
+	__u32 pad;
+};
+
+struct tp_range {
+	__u64 start;
+	__u64 end;
+	__u32 tgid;
+	__u32 kind; /* enum tp_lock_kind */
+};
+
+#define TP_MAX_RANGES 64
+#define TP_FILTER_SIZE 65536 /* bytes; indexed by the low 16 bits of a tgid */
+
+/*
+ * Queue counters, each only ever added to, so that many CPUs may update them without a lock:
+ * depth = accepted - dequeued; the integral of the depth over time up to T is
+ * depth * T + dequeued_ts_sum - accepted_ts_sum.
+ */
+struct tp_queue {
+	__u64 accepted;
+	__u64 accepted_ts_sum;
+	__u64 dequeued;
+	__u64 dequeued_ts_sum;
+	__u64 max; /* highest depth since userspace last set it */
+	__u64 backlog_max;
+};
+
+#define TP_ASSERT_SIZE(type, bytes) _Static_assert(sizeof(type) == (bytes), #type " has changed its size")
+TP_ASSERT_SIZE(struct tp_rec, 16);
+TP_ASSERT_SIZE(struct tp_addr, 24);
+TP_ASSERT_SIZE(struct tp_request, 184);
+TP_ASSERT_SIZE(struct tp_rec_request, 200);
+TP_ASSERT_SIZE(struct tp_rec_conn, 104);
+TP_ASSERT_SIZE(struct tp_rec_thread, 176);
+TP_ASSERT_SIZE(struct tp_rec_process, 48);
+TP_ASSERT_SIZE(struct tp_rec_socket, 136);
+TP_ASSERT_SIZE(struct tp_conn, 320);
+TP_ASSERT_SIZE(struct tp_lock, 32);
+
+#endif /* THREADPROF_H */
