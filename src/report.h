@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause) */
+/*
+ * The report of one interval: everything an output may say. Reducers fill it, outputs only read it, and
+ * it refers to nothing outside itself. What was not measured is said by a flag (have_…) or by TP_UNKNOWN,
+ * never by 0.
+ */
+#ifndef THREADPROF_REPORT_H
+#define THREADPROF_REPORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "histogram.h"
+#include "threadprof.h"
+
+#define TP_UNKNOWN UINT64_MAX
+
+/* Names as they stand in text and JSON, indexed by enum tp_state and TP_HANDOFF. */
+extern const char *const tp_part_names[TP_NR_PARTS];
+/* Names of enum tp_loss in JSON. */
+extern const char *const tp_loss_names[TP_NR_LOSSES];
+/* Names of enum tp_lock_kind in JSON. */
+const char *tp_lock_kind_name(uint32_t kind);
+
+struct report_thread {
+	uint32_t tid;
+	uint32_t tgid;
+	char comm[TP_COMM_LEN];
+	bool exited; /* ended in this interval */
+	uint64_t requests;
+	uint64_t wall_ns;
+	uint64_t busy_ns;
+	uint64_t state_ns[TP_NR_STATES]; /* add up to wall_ns */
+};
+
+struct report_lock {
+	uint64_t addr;
+	uint32_t tgid;
+	uint32_t kind;	    /* enum tp_lock_kind */
+	char name[128];	    /* symbol+offset; "" where it has none */
+	uint64_t waits;
+	uint64_t wait_ns;
+	uint64_t max_ns;
+	uint32_t owner_tid; /* 0: not known */
+};
+
+struct report_peer {
+	char addr[80]; /* "ip:port", "[ip6]:port", "unix:path" */
+	uint64_t waits;
+	uint64_t wait_ns;
+};
+
+struct report_file {
+	char name[TP_NAME_LEN + 24];
+	uint64_t waits;
+	uint64_t wait_ns;
+};
+
+struct report_thief {
+	char comm[TP_COMM_LEN];
+	char exe[256]; /* "" where it was gone or is a kernel thread */
+	bool own;      /* a thread of the target itself */
+	uint64_t ns;
+};
+
+/* A single request, for the list of slow ones. */
+struct report_request {
+	struct tp_request r;
+	struct timespec start; /* wall clock */
+	char comm[TP_COMM_LEN];
+	char client[64];
+};
+
+/* A feature that is not simply on. */
+struct report_feature {
+	const char *name;
+	const char *state; /* "on", "fallback", "off" */
+	const char *reason;
+	const char *remedy;
+};
+
+struct report {
+	/* the interval */
+	struct timespec time; /* wall clock at its end */
+	uint64_t mono_ns;     /* monotonic clock at its end */
+	uint64_t duration_ns;
+	bool partial; /* cut short by a signal, -n/-d, or the target's end */
+
+	/* target */
+	const uint32_t *pids;
+	size_t nr_pids;
+	char comm[TP_COMM_LEN]; /* of the first process */
+	uint64_t nr_threads;	/* alive at the end of the interval */
+	uint64_t nr_exited;	/* threads that ended in it */
+
+	/* requests and connections; meaningless unless have_requests */
+	bool have_requests;
+	const struct histogram *latency;
+	const struct histogram *queue_wait;
+	uint64_t unanswered;
+	uint64_t part_ns[TP_NR_PARTS]; /* sum over the requests */
+	const struct report_request *slow;
+	size_t nr_slow;
+	uint64_t accepted;
+	uint64_t closed;
+	uint64_t open;
+	const struct histogram *conn_latency;
+
+	/* queues */
+	uint64_t queue_now;
+	uint64_t queue_max;
+	double queue_avg;
+	bool have_accept_queue; /* false: the target listens on nothing we could see */
+	uint64_t accept_now;
+	uint64_t accept_max;
+	uint64_t accept_limit;
+	uint64_t accept_overflows;
+
+	/* threads; meaningless unless have_threads */
+	bool have_threads;
+	uint64_t active; /* threads with a request in hand at some time */
+	uint64_t busy_ns;
+	uint64_t wall_ns;		     /* of all threads together */
+	uint64_t state_ns[TP_NR_STATES];     /* of all threads together */
+	const struct report_thread *threads; /* most non-idle time first */
+	size_t nr_listed;
+	uint64_t rest_threads;			  /* threads that are not listed one by one */
+	uint64_t rest_state_ns[TP_NR_STATES];	  /* and what they did */
+
+	bool have_locks;
+	const struct report_lock *locks; /* longest total wait first */
+	size_t nr_locks;
+	bool have_peers;
+	const struct report_peer *peers;
+	size_t nr_peers;
+	const struct report_file *files;
+	size_t nr_files;
+	bool have_thieves;
+	const struct report_thief *thieves;
+	size_t nr_thieves;
+
+	uint64_t lost[TP_NR_LOSSES];
+	uint64_t lost_reports; /* whole reports that nobody read in time */
+
+	/* our own cost in this interval */
+	uint64_t events;
+	uint64_t bpf_ns; /* TP_UNKNOWN where it was not measured */
+	uint64_t user_cpu_ns;
+	uint64_t memory_bytes;
+};
+
+#endif /* THREADPROF_REPORT_H */
