@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause)
+#include "profile.h"
+
+#include <errno.h>
+#include <string.h>
+
+int profile__init(struct profile *profile, const struct requests_config *config)
+{
+	memset(profile, 0, sizeof(*profile));
+	profile->requests = requests__new(config);
+	profile->threads = threads__new();
+	profile->locks = locks__new();
+	profile->waits = waits__new();
+	profile->steals = steals__new();
+	if (profile->requests && profile->threads && profile->locks && profile->waits && profile->steals)
+		return 0;
+	profile__free(profile);
+	return -ENOMEM;
+}
+
+void profile__free(struct profile *profile)
+{
+	requests__free(profile->requests);
+	threads__free(profile->threads);
+	locks__free(profile->locks);
+	waits__free(profile->waits);
+	steals__free(profile->steals);
+	memset(profile, 0, sizeof(*profile));
+}
+
+void profile__on_record(struct profile *profile, const struct tp_rec *rec)
+{
+	int err = 0;
+
+	switch (rec->kind) {
+	case TP_REC_REQUEST:
+		err = requests__on_request(profile->requests, &((const struct tp_rec_request *)rec)->r);
+		break;
+	case TP_REC_CONN:
+		err = requests__on_conn(profile->requests, (const struct tp_rec_conn *)rec);
+		break;
+	case TP_REC_THREAD:
+		err = threads__on_record(profile->threads, (const struct tp_rec_thread *)rec);
+		if (!err)
+			err = locks__on_thread(profile->locks, (const struct tp_rec_thread *)rec);
+		break;
+	}
+	profile->out_of_memory += err != 0;
+}
+
+void profile__on_live_conn(struct profile *profile, const struct tp_conn *conn, uint64_t now_ns, bool final)
+{
+	if (requests__on_live(profile->requests, conn, now_ns, final))
+		profile->out_of_memory++;
+}
+
+void profile__on_gone_conn(struct profile *profile, const struct tp_conn *conn, uint64_t now_ns)
+{
+	bool was_open = conn->phase == TP_CONN_OPEN;
+	struct tp_rec_conn rec = {
+		.h = { .kind = TP_REC_CONN, .size = sizeof(rec), .ts_ns = now_ns },
+		.conn_id = conn->r.conn_id,
+		.open_ns = conn->open_ns,
+		.end_ns = now_ns,
+		.in_bytes = conn->in_bytes,
+		.out_bytes = conn->out_bytes,
+		.tgid = conn->tgid,
+		.fd = conn->r.fd,
+		.requests = conn->r.seq - was_open,
+		.unanswered = conn->unanswered + was_open,
+		.end = TP_END_GONE,
+		.flags = conn->flags,
+		.never_read = conn->phase == TP_CONN_QUEUED,
+		.peer = conn->r.peer,
+	};
+
+	if (conn->phase == TP_CONN_ANSWERED && requests__on_request(profile->requests, &conn->r))
+		profile->out_of_memory++;
+	profile__on_record(profile, &rec.h);
+}
+
+void profile__on_counters(struct profile *profile, const uint64_t losses[TP_NR_LOSSES], uint64_t events,
+			  struct report *report)
+{
+	for (int i = 0; i < TP_NR_LOSSES; i++)
+		report->lost[i] = losses[i] - profile->losses_before[i];
+	report->events = events - profile->events_before;
+	memcpy(profile->losses_before, losses, sizeof(profile->losses_before));
+	profile->events_before = events;
+}
+
+int profile__report(struct profile *profile, struct report *report)
+{
+	int err = profile->out_of_memory ? -ENOMEM : 0;
+
+	requests__report(profile->requests, report);
+	threads__report(profile->threads, report);
+	if (!err)
+		err = locks__report(profile->locks, report);
+	waits__report(profile->waits, report);
+	steals__report(profile->steals, report);
+	return err;
+}
+
+void profile__next(struct profile *profile)
+{
+	requests__next(profile->requests);
+	threads__next(profile->threads);
+	locks__next(profile->locks);
+	waits__next(profile->waits);
+	steals__next(profile->steals);
+}
