@@ -1,0 +1,392 @@
+// SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause)
+#include "collect.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "array.h"
+#include "log.h"
+
+#define NS_PER_SEC 1000000000ULL
+
+uint64_t clock__now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * NS_PER_SEC + now.tv_nsec;
+}
+
+static uint64_t own_cpu_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+	return now.tv_sec * NS_PER_SEC + now.tv_nsec;
+}
+
+int collector__init(struct collector *collector, struct session *session, struct targets *targets,
+		    const struct requests_config *config)
+{
+	int err;
+
+	memset(collector, 0, sizeof(*collector));
+	collector->session = session;
+	collector->targets = targets;
+	collector->sockets = sockets__new();
+	if (!collector->sockets)
+		return -ENOMEM;
+	err = profile__init(&collector->profile, config);
+	if (err)
+		collector__free(collector);
+	return err;
+}
+
+void collector__free(struct collector *collector)
+{
+	profile__free(&collector->profile);
+	sockets__free(collector->sockets);
+	free(collector->pids);
+	memset(collector, 0, sizeof(*collector));
+}
+
+/* --- connections --- */
+
+static void on_socket(void *context, const struct tp_rec *rec)
+{
+	struct collector *collector = context;
+
+	if (rec->kind == TP_REC_SOCKET &&
+	    sockets__on_record(collector->sockets, (const struct tp_rec_socket *)rec))
+		collector->profile.out_of_memory++;
+}
+
+static int look_at_sockets(struct collector *collector)
+{
+	int err;
+
+	sockets__begin(collector->sockets);
+	err = session__snapshot_sockets(collector->session, on_socket, collector);
+	sockets__end(collector->sockets);
+	return err;
+}
+
+static void add_existing_conn(void *context, const struct tp_rec_socket *rec)
+{
+	struct collector *collector = context;
+	struct tp_conn conn = {
+		.open_ns = rec->h.ts_ns,
+		.inode = rec->inode,
+		.tgid = rec->tgid,
+		.phase = TP_CONN_IDLE,
+		.flags = TP_CONN_PREEXISTING,
+		/* Apart from the ids of accepted connections, which are times. */
+		.r = { .conn_id = 1ULL << 63 | rec->inode, .fd = rec->fd, .tgid = rec->tgid, .peer = rec->peer },
+	};
+	int err = session__add_conn(collector->session, rec->file, rec->fd, &conn);
+
+	if (err)
+		log__debug("connection of fd %d of process %u: %s", rec->fd, rec->tgid, strerror(-err));
+}
+
+struct conn_look {
+	struct collector *collector;
+	uint64_t began_ns; /* of the look at the sockets: a younger connection is not in it */
+	uint64_t now_ns;
+	bool final;
+	bool knows_sockets;
+};
+
+static void look_at_conn(void *context, uint64_t file, const struct tp_conn *conn)
+{
+	struct conn_look *look = context;
+	struct collector *collector = look->collector;
+	bool may_be_gone = look->knows_sockets && conn->open_ns < look->began_ns;
+
+	if (!may_be_gone || sockets__is_live(collector->sockets, file))
+		profile__on_live_conn(&collector->profile, conn, look->now_ns, look->final);
+	else if (session__drop_conn(collector->session, file, conn, look->now_ns))
+		profile__on_gone_conn(&collector->profile, conn, look->now_ns);
+}
+
+static bool is_live_file(void *context, uint64_t file)
+{
+	return sockets__is_live(context, file);
+}
+
+static int look_at_conns(struct collector *collector, bool final)
+{
+	struct conn_look look = {
+		.collector = collector,
+		.began_ns = clock__now_ns(),
+		.final = final,
+		.knows_sockets = session__has(collector->session, SESSION_SOCKETS),
+	};
+	int err = look.knows_sockets ? look_at_sockets(collector) : 0;
+
+	if (err)
+		return err;
+	look.now_ns = clock__now_ns();
+	requests__begin_live(collector->profile.requests);
+	err = session__each_conn(collector->session, look_at_conn, &look);
+	if (!err && look.knows_sockets && collector->sweep_due)
+		err = session__sweep_fds(collector->session, is_live_file, collector->sockets);
+	collector->sweep_due = false;
+	return err;
+}
+
+int collector__sweep_if_due(struct collector *collector)
+{
+	return collector->sweep_due ? look_at_conns(collector, false) : 0;
+}
+
+/* --- start --- */
+
+int collector__start(struct collector *collector)
+{
+	const struct targets *targets = collector->targets;
+	struct tp_queue queue;
+	struct report ignored = { 0 };
+	int err = 0;
+
+	for (size_t i = 0; i < targets->nr && !err; i++)
+		err = session__add_target(collector->session, targets->list[i].tgid);
+	if (!err)
+		err = session__activate(collector->session);
+	/* Attached first, looked second: what is opened between the two is seen twice, and counted once. */
+	if (!err && session__has(collector->session, SESSION_SOCKETS)) {
+		err = look_at_sockets(collector);
+		sockets__each_accepted(collector->sockets, add_existing_conn, collector);
+		sockets__report(collector->sockets, 0, &ignored);
+	}
+	collector->begin_ns = clock__now_ns();
+	collector->cpu_ns_before = own_cpu_ns();
+	session__read_queue(collector->session, &queue);
+	memset(&queue, 0, sizeof(queue)); /* what came since the activation belongs to the first interval */
+	requests__on_queue(collector->profile.requests, &queue, collector->begin_ns);
+	return err;
+}
+
+/* --- records --- */
+
+static void on_process(struct collector *collector, const struct tp_rec_process *rec)
+{
+	struct target_process *process;
+
+	switch (rec->what) {
+	case TP_PROCESS_FORK:
+		if (targets__add(collector->targets, rec->tgid, rec->comm, -1))
+			collector->profile.out_of_memory++;
+		collector->grew = true;
+		break;
+	case TP_PROCESS_EXEC:
+		process = targets__find(collector->targets, rec->tgid);
+		if (process)
+			memcpy(process->comm, rec->comm, sizeof(process->comm));
+		collector->sweep_due = true;
+		collector->grew = true;
+		break;
+	case TP_PROCESS_EXIT:
+		targets__end(collector->targets, rec->tgid);
+		collector->sweep_due = true;
+		break;
+	case TP_PROCESS_SWEEP:
+		collector->sweep_due = true;
+		break;
+	}
+}
+
+static void on_record(void *context, const struct tp_rec *rec)
+{
+	struct collector *collector = context;
+
+	if (rec->kind == TP_REC_PROCESS)
+		on_process(collector, (const struct tp_rec_process *)rec);
+	else
+		profile__on_record(&collector->profile, rec);
+}
+
+int collector__drain(struct collector *collector)
+{
+	int err = session__drain(collector->session, on_record, collector);
+
+	return err < 0 ? err : 0;
+}
+
+/* --- the end of an interval --- */
+
+static void on_lock(void *context, const void *key, const void *value)
+{
+	struct collector *collector = context;
+
+	if (locks__on_sum(collector->profile.locks, key, value))
+		collector->profile.out_of_memory++;
+}
+
+static void on_peer(void *context, const void *key, const void *value)
+{
+	struct collector *collector = context;
+
+	if (waits__on_peer(collector->profile.waits, key, value))
+		collector->profile.out_of_memory++;
+}
+
+static void on_file(void *context, const void *key, const void *value)
+{
+	struct collector *collector = context;
+
+	if (waits__on_file(collector->profile.waits, key, value))
+		collector->profile.out_of_memory++;
+}
+
+static void on_thief(void *context, const void *key, const void *value)
+{
+	struct collector *collector = context;
+	const struct tp_thief_key *thief = key;
+	char path[64], exe[256];
+	ssize_t length;
+
+	snprintf(path, sizeof(path), "/proc/%u/exe", thief->tgid);
+	length = readlink(path, exe, sizeof(exe) - 1);
+	exe[length > 0 ? length : 0] = '\0';
+	if (steals__add(collector->profile.steals, value, exe, targets__find(collector->targets, thief->tgid)))
+		collector->profile.out_of_memory++;
+}
+
+static int take_sums(struct collector *collector, uint32_t epoch)
+{
+	static const session_sum_fn takers[NR_SUMS] = {
+		[SUMS_LOCKS] = on_lock,
+		[SUMS_PEERS] = on_peer,
+		[SUMS_FILES] = on_file,
+		[SUMS_THIEVES] = on_thief,
+	};
+	int err = 0;
+
+	for (int i = 0; i < NR_SUMS && !err; i++)
+		err = session__take_sums(collector->session, i, epoch, takers[i], collector);
+	return err;
+}
+
+static struct timespec wall_clock_at(const struct report *report, uint64_t mono_ns)
+{
+	int64_t ns = report->time.tv_sec * (int64_t)NS_PER_SEC + report->time.tv_nsec -
+		     (int64_t)(report->mono_ns - mono_ns);
+
+	return (struct timespec){ .tv_sec = ns / (int64_t)NS_PER_SEC, .tv_nsec = ns % (int64_t)NS_PER_SEC };
+}
+
+/* Adds what only somebody who knows the threads and the clocks can add. */
+static void complete_slow_requests(struct collector *collector, const struct report *report)
+{
+	size_t count;
+	struct report_request *slow = requests__slow(collector->profile.requests, &count);
+
+	for (size_t i = 0; i < count; i++) {
+		const char *comm = threads__comm(collector->profile.threads, slow[i].r.write_tid);
+
+		slow[i].start = wall_clock_at(report, slow[i].r.start_ns);
+		addr__format(&slow[i].r.peer, slow[i].client, sizeof(slow[i].client));
+		if (comm)
+			memcpy(slow[i].comm, comm, sizeof(slow[i].comm));
+	}
+}
+
+static uint64_t own_memory_bytes(void)
+{
+	unsigned long long pages = 0;
+	FILE *file = fopen("/proc/self/statm", "re");
+
+	if (!file)
+		return 0;
+	if (fscanf(file, "%*u %llu", &pages) != 1)
+		pages = 0;
+	fclose(file);
+	return pages * sysconf(_SC_PAGESIZE);
+}
+
+static int report_target(struct collector *collector, struct report *report)
+{
+	const struct targets *targets = collector->targets;
+	uint32_t *pids = reallocarray(collector->pids, targets->nr + 1, sizeof(*pids));
+
+	if (!pids)
+		return -ENOMEM;
+	collector->pids = pids;
+	for (size_t i = 0; i < targets->nr; i++)
+		pids[i] = targets->list[i].tgid;
+	report->pids = pids;
+	report->nr_pids = targets->nr;
+	if (targets->nr)
+		memcpy(report->comm, targets->list[0].comm, sizeof(report->comm));
+	return 0;
+}
+
+static void report_cost(struct collector *collector, struct report *report)
+{
+	uint64_t losses[TP_NR_LOSSES], cpu_ns = own_cpu_ns();
+
+	session__read_losses(collector->session, losses);
+	profile__on_counters(&collector->profile, losses, session__nr_events(collector->session), report);
+	report->bpf_ns = TP_UNKNOWN;
+	report->user_cpu_ns = cpu_ns - collector->cpu_ns_before;
+	report->memory_bytes = own_memory_bytes() + session__map_bytes(collector->session);
+	collector->cpu_ns_before = cpu_ns;
+}
+
+/* What a feature that is off would have measured is not known. */
+static void mark_unmeasured(const struct collector *collector, struct report *report)
+{
+	if (!session__has(collector->session, SESSION_REQUESTS))
+		report->have_requests = false;
+	if (!session__has(collector->session, SESSION_SOCKETS))
+		report->have_accept_queue = false;
+	if (!session__has(collector->session, SESSION_MIGRATE))
+		report->have_thieves = false;
+}
+
+int collector__report(struct collector *collector, bool final, struct report *report)
+{
+	struct session *session = collector->session;
+	struct tp_queue queue;
+	uint32_t epoch;
+	int err;
+
+	memset(report, 0, sizeof(*report));
+	clock_gettime(CLOCK_REALTIME, &report->time);
+	report->mono_ns = clock__now_ns();
+	report->duration_ns = report->mono_ns - collector->begin_ns;
+	collector->begin_ns = report->mono_ns;
+	session__read_queue(session, &queue);
+	requests__on_queue(collector->profile.requests, &queue, report->mono_ns);
+	epoch = session__next_epoch(session);
+	err = collector__drain(collector);
+	if (!err)
+		err = session__snapshot_threads(session, on_record, collector);
+	if (!err)
+		err = look_at_conns(collector, final);
+	if (!err)
+		err = take_sums(collector, epoch);
+	if (!err)
+		err = report_target(collector, report);
+	if (!err)
+		err = profile__report(&collector->profile, report);
+	if (err)
+		return log__fail(err, "cannot collect the interval: %s", strerror(-err));
+	sockets__report(collector->sockets, queue.backlog_max, report);
+	complete_slow_requests(collector, report);
+	report_cost(collector, report);
+	mark_unmeasured(collector, report);
+	return 0;
+}
+
+void collector__next(struct collector *collector)
+{
+	profile__next(&collector->profile);
+	targets__forget_ended(collector->targets);
+}

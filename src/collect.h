@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause) */
+/*
+ * Carries what the session has to the reducers, at each interval's end and in between: the only place that
+ * knows both.
+ */
+#ifndef THREADPROF_COLLECT_H
+#define THREADPROF_COLLECT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "profile.h"
+#include "session.h"
+#include "socket.h"
+#include "target.h"
+
+struct collector {
+	struct session *session;
+	struct targets *targets;
+	struct profile profile;
+	struct sockets *sockets;
+	uint32_t *pids; /* of the report */
+	uint64_t begin_ns; /* of the interval */
+	uint64_t cpu_ns_before;
+	bool sweep_due; /* connections may be gone without a close(2) */
+	bool grew;	/* processes came since the flag was reset */
+};
+
+/* -ENOMEM, or 0. The collector uses, and does not own, @session and @targets. */
+int collector__init(struct collector *collector, struct session *session, struct targets *targets,
+		    const struct requests_config *config);
+void collector__free(struct collector *collector);
+
+/* Tells the session of the targets, adopts their threads and connections, and begins the first interval. */
+int collector__start(struct collector *collector);
+
+/* Takes what is in the ring buffer; many times in an interval. Negative errno. */
+int collector__drain(struct collector *collector);
+
+/* Looks for connections that are gone, if something happened that may have closed them unseen. */
+int collector__sweep_if_due(struct collector *collector);
+
+/* Fills @report for the interval that ends now; valid until collector__next(). Negative errno. */
+int collector__report(struct collector *collector, bool final, struct report *report);
+void collector__next(struct collector *collector);
+
+/* CLOCK_MONOTONIC, the clock of all records. */
+uint64_t clock__now_ns(void);
+
+#endif /* THREADPROF_COLLECT_H */

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause) */
+/* What threadprof can measure here, and why not the rest: one line for each feature. */
+#ifndef THREADPROF_FEATURE_H
+#define THREADPROF_FEATURE_H
+
+#include <stddef.h>
+
+#include "report.h"
+#include "session.h"
+
+#define NR_FEATURES 4
+
+/* Fills @features with the state of each. The strings are static. */
+void features__read(const struct session *session, struct report_feature features[NR_FEATURES]);
+
+#endif /* THREADPROF_FEATURE_H */

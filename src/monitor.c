@@ -1,0 +1,405 @@
+// SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause)
+#include "monitor.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/signalfd.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "collect.h"
+#include "command.h"
+#include "escape.h"
+#include "feature.h"
+#include "json.h"
+#include "log.h"
+#include "probes.h"
+#include "session.h"
+#include "target.h"
+#include "text.h"
+#include "writer.h"
+
+#define NS_PER_SEC 1000000000ULL
+/* The reader comes this often by itself; the ring buffer calls only if it fills up faster. */
+#define DRAIN_NS (NS_PER_SEC / 20)
+/* How long the last report waits for a reader that takes nothing: after a signal, and otherwise. */
+#define PATIENCE_SIGNALLED_MS 500
+#define PATIENCE_MS 10000
+#define NR_SLOWEST 5
+
+enum event { EVENT_DRAIN, EVENT_INTERVAL, EVENT_END, EVENT_SIGNAL, EVENT_TARGET };
+
+struct monitor {
+	const struct options *options;
+	struct targets targets;
+	struct session *session;
+	struct collector collector;
+	struct writer writer;
+	struct command command;
+	int epoll_fd;
+	int drain_fd;
+	int interval_fd;
+	int end_fd;
+	int signal_fd;
+	uint64_t nr_reports;
+	bool signalled;
+	bool done;
+};
+
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+/* --- set-up --- */
+
+static int watch(struct monitor *m, int fd, enum event event)
+{
+	struct epoll_event request = { .events = EPOLLIN, .data.u32 = event };
+
+	if (fd < 0 || epoll_ctl(m->epoll_fd, EPOLL_CTL_ADD, fd, &request))
+		return log__fail(-errno, "cannot wait for events: %s", strerror(errno));
+	return 0;
+}
+
+/* A timer that fires after @first_ns, then every @period_ns; 0: once. */
+static int start_timer(struct monitor *m, int *fd, uint64_t first_ns, uint64_t period_ns, enum event event)
+{
+	struct itimerspec spec = {
+		.it_value = { .tv_sec = first_ns / NS_PER_SEC, .tv_nsec = first_ns % NS_PER_SEC },
+		.it_interval = { .tv_sec = period_ns / NS_PER_SEC, .tv_nsec = period_ns % NS_PER_SEC },
+	};
+
+	*fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (*fd < 0 || timerfd_settime(*fd, 0, &spec, NULL))
+		return log__fail(-errno, "cannot start a timer: %s", strerror(errno));
+	return watch(m, *fd, event);
+}
+
+/*
+ * Signals are taken as events from here on, also those that come while we attach. The first one restores
+ * the default, so that a second one ends the program at once.
+ */
+static int take_signals(struct monitor *m)
+{
+	sigset_t signals;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGHUP);
+	signal(SIGPIPE, SIG_IGN); /* the reader's going shows as EPIPE */
+	m->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	m->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (m->epoll_fd < 0 || m->signal_fd < 0 || sigprocmask(SIG_BLOCK, &signals, NULL))
+		return log__fail(-errno, "cannot wait for signals: %s", strerror(errno));
+	return watch(m, m->signal_fd, EVENT_SIGNAL);
+}
+
+static void release_signals(void)
+{
+	sigset_t signals;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGHUP);
+	sigprocmask(SIG_UNBLOCK, &signals, NULL);
+}
+
+static int find_targets(struct monitor *m)
+{
+	int err;
+
+	if (m->options->command) {
+		err = command__start(&m->command, m->options->command);
+		if (!err)
+			err = targets__add(&m->targets, m->command.pid, m->options->command[0], m->command.pidfd);
+		m->command.pidfd = -1; /* the target's now */
+	} else {
+		err = targets__parse(&m->targets, m->options->pids);
+	}
+	for (size_t i = 0; i < m->targets.nr && !err; i++)
+		err = watch(m, m->targets.list[i].pidfd, EVENT_TARGET);
+	return err;
+}
+
+static int attach(struct monitor *m)
+{
+	const struct options *options = m->options;
+	const struct session_config config = {
+		.follow_forks = options->follow,
+		.ring_bytes = options->ring_bytes,
+		.refuse = options->refuse,
+	};
+	const struct requests_config requests = { .slow_ns = options->slow_ns, .nr_slowest = NR_SLOWEST };
+	int err = session__open(&config, &m->session);
+
+	if (!err)
+		err = session__attach(m->session);
+	/* After the fork probe is on: a child that is not in /proc yet will be seen by it. */
+	if (!err && options->follow)
+		err = targets__add_descendants(&m->targets);
+	if (err)
+		return err;
+	err = collector__init(&m->collector, m->session, &m->targets, &requests);
+	if (!err)
+		err = collector__start(&m->collector);
+	if (err)
+		return log__fail(err, "cannot start to profile: %s", strerror(-err));
+	return 0;
+}
+
+static int start_timers(struct monitor *m)
+{
+	const struct options *options = m->options;
+	int err = start_timer(m, &m->drain_fd, DRAIN_NS, DRAIN_NS, EVENT_DRAIN);
+
+	if (!err)
+		err = start_timer(m, &m->interval_fd, options->interval_ns, options->interval_ns, EVENT_INTERVAL);
+	if (!err && options->duration_ns)
+		err = start_timer(m, &m->end_fd, options->duration_ns, 0, EVENT_END);
+	if (!err)
+		err = watch(m, session__poll_fd(m->session), EVENT_DRAIN);
+	return err;
+}
+
+/* --- output --- */
+
+static size_t terminal_columns(void)
+{
+	struct winsize size;
+
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) || !size.ws_col)
+		return 80;
+	return size.ws_col;
+}
+
+static int write_report(const struct monitor *m, FILE *out, const struct report *report)
+{
+	const struct options *options = m->options;
+	struct text_options text = TEXT_OPTIONS_DEFAULT;
+
+	if (options->json)
+		return json__write_interval(out, report);
+	text.columns = terminal_columns();
+	text.color = options->color == COLOR_ALWAYS || (options->color == COLOR_AUTO && isatty(STDOUT_FILENO));
+	text.top_threads = options->top_threads;
+	return text__write_interval(out, report, &text);
+}
+
+/* Renders into memory, and hands it to the writer, which never blocks. */
+static int submit(struct monitor *m, const struct report *report, const struct report_feature *feature)
+{
+	char *text = NULL;
+	size_t length = 0;
+	FILE *out = open_memstream(&text, &length);
+	struct timespec now;
+	int err;
+
+	if (!out)
+		return -errno;
+	clock_gettime(CLOCK_REALTIME, &now);
+	err = report ? write_report(m, out, report) : json__write_feature(out, feature, &now, clock__now_ns());
+	if (fclose(out) && !err)
+		err = -errno;
+	if (!err)
+		writer__submit(&m->writer, text, length);
+	free(text);
+	return err;
+}
+
+static int say_features(struct monitor *m)
+{
+	struct report_feature features[NR_FEATURES];
+	int err = 0;
+
+	features__read(m->session, features);
+	for (size_t i = 0; i < NR_FEATURES && !err; i++) {
+		if (features[i].reason)
+			log__warn("%s is %s: %s; remedy: %s", features[i].name, features[i].state, features[i].reason,
+				  features[i].remedy);
+		if (m->options->json)
+			err = submit(m, NULL, &features[i]);
+	}
+	return err;
+}
+
+static void say_attached(const struct monitor *m)
+{
+	const struct target_process *first = &m->targets.list[0];
+	char comm[ESCAPE_TERMINAL_SIZE(TP_COMM_LEN)];
+	size_t children;
+
+	escape__terminal(comm, sizeof(comm), first->comm, TP_COMM_LEN, sizeof(comm));
+	if (m->targets.nr > 1)
+		log__info("attached to %s (pid %u) and %zu more processes", comm, first->tgid, m->targets.nr - 1);
+	else
+		log__info("attached to %s (pid %u)", comm, first->tgid);
+	if (m->options->follow || m->options->command)
+		return;
+	children = target__nr_children(first->tgid);
+	if (children)
+		log__info("process %u has %zu child processes that are not profiled: add -f if they do the work",
+			  first->tgid, children);
+}
+
+/* --- the loop --- */
+
+static int end_interval(struct monitor *m, bool final)
+{
+	struct report report;
+	int err;
+
+	targets__check(&m->targets);
+	err = collector__report(&m->collector, final, &report);
+	if (err)
+		return err;
+	report.partial = final && report.duration_ns + DRAIN_NS < m->options->interval_ns;
+	report.lost_reports = m->writer.dropped;
+	err = submit(m, &report, NULL);
+	collector__next(&m->collector);
+	m->nr_reports++;
+	if (m->nr_reports == m->options->count || !m->targets.nr_alive)
+		m->done = true;
+	return err;
+}
+
+static void read_timer(int fd)
+{
+	uint64_t expirations;
+
+	/* A timer that has not expired after all is no error. */
+	if (read(fd, &expirations, sizeof(expirations)) < 0)
+		return;
+}
+
+static int drain(struct monitor *m)
+{
+	int err = collector__drain(&m->collector);
+
+	if (!err)
+		err = collector__sweep_if_due(&m->collector);
+	if (err)
+		return log__fail(err, "cannot read what the kernel recorded: %s", strerror(-err));
+	if (writer__flush(&m->writer) == -EPIPE)
+		m->done = true;
+	return 0;
+}
+
+static int handle(struct monitor *m, enum event event, bool *interval_due)
+{
+	struct signalfd_siginfo info;
+
+	switch (event) {
+	case EVENT_DRAIN:
+		read_timer(m->drain_fd);
+		return drain(m);
+	case EVENT_INTERVAL:
+		read_timer(m->interval_fd);
+		*interval_due = true;
+		return 0;
+	case EVENT_END:
+		m->done = true;
+		return 0;
+	case EVENT_SIGNAL:
+		if (read(m->signal_fd, &info, sizeof(info)) > 0) {
+			m->signalled = true;
+			m->done = true;
+			release_signals();
+		}
+		return 0;
+	case EVENT_TARGET:
+		targets__check(&m->targets);
+		m->done = m->done || !m->targets.nr_alive;
+		return 0;
+	}
+	return 0;
+}
+
+static int loop(struct monitor *m)
+{
+	struct epoll_event events[8];
+	int err = 0;
+
+	while (!m->done && !err) {
+		bool interval_due = false;
+		int count = epoll_wait(m->epoll_fd, events, 8, -1);
+
+		if (count < 0 && errno != EINTR)
+			return log__fail(-errno, "cannot wait for events: %s", strerror(errno));
+		for (int i = 0; i < count && !err; i++)
+			err = handle(m, events[i].data.u32, &interval_due);
+		if (!err && interval_due && !m->done)
+			err = end_interval(m, false);
+	}
+	return err;
+}
+
+/* The last, partial interval, unless the last report has just been printed. */
+static int finish(struct monitor *m)
+{
+	bool counted_out = m->options->count && m->nr_reports >= m->options->count;
+	int err = 0;
+
+	if (!counted_out && !m->writer.closed)
+		err = end_interval(m, true);
+	session__detach(m->session);
+	if (writer__finish(&m->writer, m->signalled ? PATIENCE_SIGNALLED_MS : PATIENCE_MS) == -ETIMEDOUT)
+		log__warn("nobody reads the output: what was left of it is lost");
+	return err;
+}
+
+int monitor__run(const struct options *options)
+{
+	struct monitor m = {
+		.options = options,
+		.epoll_fd = -1,
+		.drain_fd = -1,
+		.interval_fd = -1,
+		.end_fd = -1,
+		.signal_fd = -1,
+		.command = COMMAND_INIT,
+	};
+	int err = take_signals(&m);
+
+	writer__init(&m.writer, STDOUT_FILENO);
+	if (!err)
+		err = find_targets(&m);
+	if (!err)
+		err = probes__check_host();
+	if (!err)
+		err = attach(&m);
+	if (!err)
+		err = start_timers(&m);
+	if (!err)
+		err = say_features(&m);
+	if (!err) {
+		say_attached(&m);
+		err = command__go(&m.command);
+	}
+	if (!err)
+		err = loop(&m);
+	if (!err)
+		err = finish(&m);
+
+	/* The programs go before what they are read with; a command that we started is not left half-started. */
+	session__free(m.session);
+	collector__free(&m.collector);
+	command__free(&m.command);
+	targets__free(&m.targets);
+	writer__free(&m.writer);
+	close_fd(&m.end_fd);
+	close_fd(&m.interval_fd);
+	close_fd(&m.drain_fd);
+	close_fd(&m.signal_fd);
+	close_fd(&m.epoll_fd);
+	return err;
+}

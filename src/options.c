@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause)
+#include "options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "log.h"
+#include "units.h"
+#include "version.h"
+
+#define NS_PER_SEC 1000000000ULL
+#define NS_PER_MS 1000000ULL
+
+enum {
+	OPT_JSON = 256,
+	OPT_SLOW,
+	OPT_TOP,
+	OPT_COLOR,
+	OPT_RING_BYTES,
+	OPT_REFUSE,
+};
+
+static const struct option long_options[] = {
+	{ "pid", required_argument, NULL, 'p' },
+	{ "follow", no_argument, NULL, 'f' },
+	{ "interval", required_argument, NULL, 'i' },
+	{ "count", required_argument, NULL, 'n' },
+	{ "duration", required_argument, NULL, 'd' },
+	{ "json", no_argument, NULL, OPT_JSON },
+	{ "slow", required_argument, NULL, OPT_SLOW },
+	{ "top", required_argument, NULL, OPT_TOP },
+	{ "color", required_argument, NULL, OPT_COLOR },
+	{ "ring-bytes", required_argument, NULL, OPT_RING_BYTES },
+	{ "refuse", required_argument, NULL, OPT_REFUSE },
+	{ "verbose", no_argument, NULL, 'v' },
+	{ "version", no_argument, NULL, 'V' },
+	{ "help", no_argument, NULL, 'h' },
+	{ NULL, 0, NULL, 0 },
+};
+
+static const char help_text[] =
+	"Usage: threadprof [OPTION…] -p PID[,PID…]\n"
+	"       threadprof [OPTION…] -- COMMAND [ARG…]\n"
+	"Tell what a server's threads are doing and where its requests' time goes.\n"
+	"\n"
+	"  -p, --pid PID[,PID…]    the processes to profile\n"
+	"  -f, --follow            also their child processes, those they have and those to come\n"
+	"  -i, --interval SECONDS  report every so many seconds (10)\n"
+	"  -n, --count COUNT       end after so many reports\n"
+	"  -d, --duration SECONDS  end after so many seconds\n"
+	"      --json              one JSON object a line instead of text\n"
+	"      --slow MS           list every request that took at least so long, not only the\n"
+	"                          slowest five\n"
+	"      --top N             show so many threads one by one (10)\n"
+	"      --color WHEN        auto, always or never (auto: on a terminal)\n"
+	"  -v, --verbose           say more about what the kernel answers\n"
+	"  -V, --version           print the version\n"
+	"  -h, --help              print this\n"
+	"\n"
+	"Examples:\n"
+	"  threadprof -p 1234                        a report every 10 s until Ctrl-C\n"
+	"  threadprof -f -p \"$(pgrep -o nginx)\"      a pre-fork server, from its master\n"
+	"  threadprof -p 1234 -i 1 -n 30 --json      30 s for a program to read\n"
+	"  threadprof -d 60 -- python3 server.py     start a server and watch it for a minute\n"
+	"\n"
+	"Exit status: 0 done, also after Ctrl-C or the target's end; 1 it could not run; 2 wrong\n"
+	"usage. Needs root, or CAP_BPF and CAP_PERFMON. threadprof(8) says what each number means.\n";
+
+static int usage(const char *option, const char *arg, const char *wanted)
+{
+	return log__fail(-EINVAL, "\"%s\" is not right for %s, which takes %s: see 'threadprof --help'", arg, option,
+			 wanted);
+}
+
+static int parse_color(struct options *options, const char *arg)
+{
+	if (!strcmp(arg, "auto"))
+		options->color = COLOR_AUTO;
+	else if (!strcmp(arg, "always"))
+		options->color = COLOR_ALWAYS;
+	else if (!strcmp(arg, "never"))
+		options->color = COLOR_NEVER;
+	else
+		return usage("--color", arg, "auto, always or never");
+	return 0;
+}
+
+static int parse_ring_bytes(struct options *options, const char *arg)
+{
+	uint64_t bytes;
+
+	if (units__parse_u64(arg, 4096, 1 << 30, &bytes) || (bytes & (bytes - 1)))
+		return usage("--ring-bytes", arg, "a power of two from 4096 to 1073741824");
+	options->ring_bytes = bytes;
+	return 0;
+}
+
+static int parse_one(struct options *options, int option, const char *arg)
+{
+	switch (option) {
+	case 'p':
+		options->pids = arg;
+		return 0;
+	case 'f':
+		options->follow = true;
+		return 0;
+	case 'i':
+		if (units__parse_seconds(arg, NS_PER_SEC / 10, 86400 * NS_PER_SEC, &options->interval_ns))
+			return usage("-i", arg, "seconds from 0.1 to 86400");
+		return 0;
+	case 'n':
+		if (units__parse_u64(arg, 1, UINT32_MAX, &options->count))
+			return usage("-n", arg, "a whole number from 1 up");
+		return 0;
+	case 'd':
+		if (units__parse_seconds(arg, NS_PER_SEC / 10, 365 * 86400 * NS_PER_SEC, &options->duration_ns))
+			return usage("-d", arg, "seconds from 0.1 up");
+		return 0;
+	case OPT_JSON:
+		options->json = true;
+		return 0;
+	case OPT_SLOW:
+		if (units__parse_u64(arg, 1, 86400000, &options->slow_ns))
+			return usage("--slow", arg, "whole milliseconds from 1 up");
+		options->slow_ns *= NS_PER_MS;
+		return 0;
+	case OPT_TOP:
+		if (units__parse_u64(arg, 0, 1024, &options->top_threads))
+			return usage("--top", arg, "a whole number from 0 to 1024");
+		return 0;
+	case OPT_COLOR:
+		return parse_color(options, arg);
+	case OPT_RING_BYTES:
+		return parse_ring_bytes(options, arg);
+	case OPT_REFUSE:
+		options->refuse = arg;
+		return 0;
+	case 'v':
+		options->verbose = true;
+		return 0;
+	case 'V':
+		puts("threadprof " THREADPROF_VERSION);
+		return 1;
+	case 'h':
+		fputs(help_text, stdout);
+		return 1;
+	default:
+		/* getopt has named the culprit. */
+		return log__fail(-EINVAL, "see 'threadprof --help' for what it takes");
+	}
+}
+
+int options__parse(struct options *options, int argc, char **argv)
+{
+	int option, done;
+
+	*options = (struct options){ .interval_ns = 10 * NS_PER_SEC, .top_threads = 10 };
+	while ((option = getopt_long(argc, argv, "+p:fi:n:d:vVh", long_options, NULL)) != -1) {
+		done = parse_one(options, option, optarg);
+		if (done)
+			return done;
+	}
+	if (optind < argc)
+		options->command = argv + optind;
+	if (options->command && options->pids)
+		return log__fail(-EINVAL, "either -p or a command, not both: \"%s\" is one argument too many",
+				 argv[optind]);
+	if (!options->command && !options->pids)
+		return log__fail(-EINVAL, "which process? Give -p PID, or a command after --: see 'threadprof --help'");
+	return 0;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause) */
+/* The command line, parsed and checked. */
+#ifndef THREADPROF_OPTIONS_H
+#define THREADPROF_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct options {
+	const char *pids; /* as given to -p; NULL: a command is to be started */
+	char **command;	  /* NULL-terminated; NULL: none */
+	bool follow;
+	uint64_t interval_ns;
+	uint64_t count;	      /* reports to print; 0: no limit */
+	uint64_t duration_ns; /* 0: no limit */
+	bool json;
+	uint64_t slow_ns; /* 0: only the slowest */
+	uint64_t top_threads;
+	enum { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER } color;
+	bool verbose;
+	uint64_t ring_bytes; /* 0: default */
+	const char *refuse;  /* see struct session_config */
+};
+
+/*
+ * Fills @options. Returns 0 when the program is to go on; 1 after --help and --version; -EINVAL for wrong
+ * usage, which it has explained. @options refers to @argv.
+ */
+int options__parse(struct options *options, int argc, char **argv);
+
+#endif /* THREADPROF_OPTIONS_H */

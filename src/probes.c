@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause)
+#include "probes.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <bpf/btf.h>
+
+#include "log.h"
+
+/* Bits of CapEff in /proc/self/status, include/uapi/linux/capability.h. */
+#define CAP_BIT_SYS_ADMIN 21
+#define CAP_BIT_PERFMON 38
+#define CAP_BIT_BPF 39
+
+int probes__tracepoint_args(const struct btf *btf, const char *name)
+{
+	const struct btf_type *type;
+	char type_name[128];
+	int id;
+
+	snprintf(type_name, sizeof(type_name), "btf_trace_%s", name);
+	id = btf__find_by_name_kind(btf, type_name, BTF_KIND_TYPEDEF);
+	if (id < 0)
+		return -ENOENT;
+	type = btf__type_by_id(btf, btf__type_by_id(btf, id)->type);
+	if (!type || !btf_is_ptr(type))
+		return -ENOENT;
+	type = btf__type_by_id(btf, type->type);
+	if (!type || !btf_is_func_proto(type) || btf_vlen(type) < 1)
+		return -ENOENT;
+	return btf_vlen(type) - 1;
+}
+
+void probes__read(const struct btf *btf, struct probes *probes)
+{
+	probes->has_prev_state = probes__tracepoint_args(btf, "sched_switch") >= 4;
+	probes->has_group_dead = probes__tracepoint_args(btf, "sched_process_exit") >= 2;
+}
+
+static uint64_t effective_capabilities(void)
+{
+	char line[256];
+	uint64_t caps = 0;
+	FILE *status = fopen("/proc/self/status", "re");
+
+	if (!status)
+		return 0;
+	while (fgets(line, sizeof(line), status)) {
+		if (sscanf(line, "CapEff: %" SCNx64, &caps) == 1)
+			break;
+	}
+	fclose(status);
+	return caps;
+}
+
+static bool lockdown_is_confidentiality(void)
+{
+	char line[128] = "";
+	FILE *file = fopen("/sys/kernel/security/lockdown", "re");
+
+	if (!file)
+		return false;
+	if (!fgets(line, sizeof(line), file))
+		line[0] = '\0';
+	fclose(file);
+	return strstr(line, "[confidentiality]") != NULL;
+}
+
+int probes__check_host(void)
+{
+	uint64_t caps = effective_capabilities();
+	bool is_admin = caps & (1ULL << CAP_BIT_SYS_ADMIN);
+	bool has_bpf = caps & (1ULL << CAP_BIT_BPF);
+	bool has_perfmon = caps & (1ULL << CAP_BIT_PERFMON);
+
+	if (!is_admin && !(has_bpf && has_perfmon))
+		return log__fail(-EPERM, "tracing needs the capabilities CAP_BPF and CAP_PERFMON (or CAP_SYS_ADMIN): "
+					 "run it as root, for example with sudo");
+	if (lockdown_is_confidentiality())
+		return log__fail(-EPERM, "the kernel is locked down (lockdown=confidentiality), which forbids all tracing: "
+					 "boot with lockdown=integrity or none");
+	if (access("/sys/kernel/btf/vmlinux", R_OK))
+		return log__fail(-ENOENT, "this kernel does not describe its types (no /sys/kernel/btf/vmlinux): "
+					  "threadprof needs one built with CONFIG_DEBUG_INFO_BTF=y");
+	return 0;
+}

@@ -1,0 +1,581 @@
+// SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause)
+#include "session.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+
+#include "log.h"
+#include "probes.h"
+#include "threadprof.skel.h"
+
+#define BATCH 1024
+
+struct session {
+	struct threadprof_bpf *skel;
+	struct ring_buffer *ring;
+	int part_error[SESSION_NR_PARTS];
+	session_record_fn fn; /* of the session__drain() that runs */
+	void *context;
+};
+
+/* A program, and what does not work without it. */
+struct program {
+	const char *name;
+	enum session_part part;
+	bool required;
+};
+
+static const struct program programs[] = {
+	{ "sched_switch", SESSION_SCHED, true },
+	{ "sched_wakeup", SESSION_SCHED, true },
+	{ "process_fork", SESSION_SCHED, true },
+	{ "process_exec", SESSION_SCHED, true },
+	{ "process_exit", SESSION_SCHED, true },
+	{ "adopt_threads", SESSION_SCHED, true },
+	{ "snapshot_threads", SESSION_SCHED, true },
+	{ "sched_migrate_task", SESSION_MIGRATE, false },
+	{ "request_sys_exit", SESSION_REQUESTS, false },
+	{ "snapshot_sockets", SESSION_SOCKETS, false },
+};
+
+#define NR_PROGRAMS (sizeof(programs) / sizeof(programs[0]))
+
+/* The program that the kernel refused, as libbpf names it in its log; the only place where it does. */
+static char refused_program[64];
+
+__attribute__((format(printf, 2, 0))) static int on_libbpf_print(enum libbpf_print_level level,
+								 const char *format, va_list args)
+{
+	char line[1024];
+	const char *start;
+
+	vsnprintf(line, sizeof(line), format, args);
+	start = strstr(line, "prog '");
+	if (level == LIBBPF_WARN && start && !refused_program[0])
+		sscanf(start, "prog '%63[^']'", refused_program);
+	if (log__is_verbose() && level != LIBBPF_DEBUG)
+		log__debug("%.*s", (int)strcspn(line, "\n"), line);
+	return 0;
+}
+
+static const struct program *program__find(const char *name)
+{
+	for (size_t i = 0; i < NR_PROGRAMS; i++) {
+		if (!strcmp(programs[i].name, name))
+			return &programs[i];
+	}
+	return NULL;
+}
+
+/* --- open --- */
+
+static void leave_out_refused(struct session *session)
+{
+	for (size_t i = 0; i < NR_PROGRAMS; i++) {
+		struct bpf_program *prog;
+
+		if (!session->part_error[programs[i].part])
+			continue;
+		prog = bpf_object__find_program_by_name(session->skel->obj, programs[i].name);
+		if (prog)
+			bpf_program__set_autoload(prog, false);
+	}
+}
+
+static int configure(struct session *session, const struct session_config *config)
+{
+	struct threadprof_bpf *skel = session->skel;
+	struct btf *btf = btf__load_vmlinux_btf();
+	struct probes probes;
+	int nr_cpus = libbpf_num_possible_cpus();
+
+	if (!btf)
+		return log__fail(-errno, "cannot read the kernel's BTF: %s", strerror(errno));
+	probes__read(btf, &probes);
+	btf__free(btf);
+	skel->rodata->has_prev_state = probes.has_prev_state;
+	skel->rodata->has_group_dead = probes.has_group_dead;
+	skel->rodata->follow_forks = config->follow_forks;
+	if (config->ring_bytes)
+		bpf_map__set_max_entries(skel->maps.events, config->ring_bytes);
+	bpf_map__set_max_entries(skel->maps.run_queues, nr_cpus > 0 ? nr_cpus : 1);
+	leave_out_refused(session);
+	return 0;
+}
+
+static int open_and_load(struct session *session, const struct session_config *config)
+{
+	int err;
+
+	session->skel = threadprof_bpf__open();
+	if (!session->skel)
+		return log__fail(-errno, "cannot open the BPF programs: %s", strerror(errno));
+	err = configure(session, config);
+	if (err)
+		return err;
+	refused_program[0] = '\0';
+	err = threadprof_bpf__load(session->skel);
+	if (!err)
+		return 0;
+	threadprof_bpf__destroy(session->skel);
+	session->skel = NULL;
+	return err;
+}
+
+/* Loads everything; if the kernel refuses an optional program, once more without that feature. */
+static int load_what_works(struct session *session, const struct session_config *config)
+{
+	int err;
+
+	for (int i = 0; i <= SESSION_NR_PARTS; i++) {
+		const struct program *refused;
+
+		err = open_and_load(session, config);
+		if (!err)
+			return 0;
+		refused = program__find(refused_program);
+		if (!refused || refused->required || session->part_error[refused->part])
+			break;
+		session->part_error[refused->part] = err;
+	}
+	if (refused_program[0])
+		return log__fail(err, "the kernel refuses the program %s: %s (run with --verbose for its log)",
+				 refused_program, strerror(-err));
+	return log__fail(err, "cannot load the BPF programs: %s (run with --verbose for the reason)",
+			 strerror(-err));
+}
+
+static int on_record(void *context, void *data, size_t size)
+{
+	struct session *session = context;
+
+	(void)size;
+	session->fn(session->context, data);
+	return 0;
+}
+
+int session__open(const struct session_config *config, struct session **out)
+{
+	struct session *session = calloc(1, sizeof(*session));
+	int err;
+
+	if (!session)
+		return -ENOMEM;
+	libbpf_set_print(on_libbpf_print);
+	if (config->refuse) {
+		const struct program *refused = program__find(config->refuse);
+
+		if (!refused || refused->required) {
+			free(session);
+			return log__fail(-EINVAL, "there is no optional program \"%s\"", config->refuse);
+		}
+		session->part_error[refused->part] = -EOPNOTSUPP;
+	}
+	err = load_what_works(session, config);
+	if (err)
+		goto fail;
+	session->ring = ring_buffer__new(bpf_map__fd(session->skel->maps.events), on_record, session, NULL);
+	if (!session->ring) {
+		err = log__fail(-errno, "cannot map the ring buffer: %s", strerror(errno));
+		goto fail;
+	}
+	*out = session;
+	return 0;
+fail:
+	session__free(session);
+	return err;
+}
+
+/* --- attach, activate --- */
+
+int session__attach(struct session *session)
+{
+	for (size_t i = 0; i < NR_PROGRAMS; i++) {
+		const struct program *program = &programs[i];
+		struct bpf_program *prog;
+		struct bpf_link **link = NULL;
+		int err;
+
+		if (session->part_error[program->part])
+			continue;
+		prog = bpf_object__find_program_by_name(session->skel->obj, program->name);
+		for (int j = 0; j < session->skel->skeleton->prog_cnt; j++) {
+			if (!strcmp(session->skel->skeleton->progs[j].name, program->name))
+				link = session->skel->skeleton->progs[j].link;
+		}
+		if (!prog || !link)
+			return log__fail(-ENOENT, "the program %s is missing from this build", program->name);
+		*link = bpf_program__attach(prog);
+		if (*link)
+			continue;
+		err = -errno;
+		if (program->required)
+			return log__fail(err, "cannot attach the program %s: %s", program->name, strerror(-err));
+		session->part_error[program->part] = err;
+	}
+	return 0;
+}
+
+bool session__has(const struct session *session, enum session_part part)
+{
+	return !session->part_error[part];
+}
+
+int session__part_error(const struct session *session, enum session_part part)
+{
+	return session->part_error[part];
+}
+
+int session__add_target(struct session *session, uint32_t tgid)
+{
+	uint8_t one = 1;
+
+	if (bpf_map_update_elem(bpf_map__fd(session->skel->maps.targets), &tgid, &one, BPF_ANY))
+		return -errno;
+	session->skel->bss->target_filter[(uint16_t)tgid] = 1;
+	return 0;
+}
+
+int session__activate(struct session *session)
+{
+	session->skel->bss->active = true;
+	return session__adopt(session);
+}
+
+/* --- records --- */
+
+int session__drain(struct session *session, session_record_fn fn, void *context)
+{
+	session->fn = fn;
+	session->context = context;
+	return ring_buffer__consume(session->ring);
+}
+
+int session__poll_fd(const struct session *session)
+{
+	return ring_buffer__epoll_fd(session->ring);
+}
+
+/* Splits what an iterator wrote into records; a record may lie across two reads. */
+static int read_records(int fd, session_record_fn fn, void *context)
+{
+	_Alignas(8) char buffer[64 * 1024];
+	size_t used = 0, at;
+	ssize_t got;
+
+	while ((got = read(fd, buffer + used, sizeof(buffer) - used)) != 0) {
+		if (got < 0) {
+			if (errno == EINTR || errno == EAGAIN)
+				continue;
+			return -errno;
+		}
+		used += got;
+		for (at = 0; used - at >= sizeof(struct tp_rec);) {
+			const struct tp_rec *rec = (const struct tp_rec *)(buffer + at);
+
+			if (rec->size < sizeof(*rec) || rec->size > used - at)
+				break;
+			if (fn)
+				fn(context, rec);
+			at += rec->size;
+		}
+		memmove(buffer, buffer + at, used - at);
+		used -= at;
+	}
+	return used ? -EPROTO : 0;
+}
+
+static int iterate(struct bpf_link *link, session_record_fn fn, void *context)
+{
+	int fd, err;
+
+	if (!link)
+		return -EOPNOTSUPP;
+	fd = bpf_iter_create(bpf_link__fd(link));
+	if (fd < 0)
+		return -errno;
+	err = read_records(fd, fn, context);
+	close(fd);
+	return err;
+}
+
+int session__adopt(struct session *session)
+{
+	return iterate(session->skel->links.adopt_threads, NULL, NULL);
+}
+
+int session__snapshot_threads(struct session *session, session_record_fn fn, void *context)
+{
+	return iterate(session->skel->links.snapshot_threads, fn, context);
+}
+
+int session__snapshot_sockets(struct session *session, session_record_fn fn, void *context)
+{
+	return iterate(session->skel->links.snapshot_sockets, fn, context);
+}
+
+/* --- maps --- */
+
+typedef void (*entry_fn)(void *context, const void *key, const void *value);
+
+/* Calls @fn for each entry of a hash map, many at a time. */
+static int each_entry(const struct bpf_map *map, entry_fn fn, void *context)
+{
+	size_t key_size = bpf_map__key_size(map), value_size = bpf_map__value_size(map);
+	char *keys = malloc(BATCH * key_size), *values = malloc(BATCH * value_size);
+	uint64_t token[16] = { 0 }; /* at least as large as any key */
+	bool first = true;
+	int err = keys && values ? 0 : -ENOMEM;
+
+	while (!err) {
+		__u32 count = BATCH;
+
+		err = bpf_map_lookup_batch(bpf_map__fd(map), first ? NULL : token, token, keys, values, &count, NULL);
+		if (err && err != -ENOENT)
+			break;
+		for (__u32 i = 0; i < count; i++)
+			fn(context, keys + i * key_size, values + i * value_size);
+		first = false;
+	}
+	free(keys);
+	free(values);
+	return err == -ENOENT ? 0 : err;
+}
+
+struct conn_walk {
+	session_conn_fn fn;
+	void *context;
+};
+
+static void on_conn_entry(void *context, const void *key, const void *value)
+{
+	struct conn_walk *walk = context;
+	uint64_t file;
+
+	memcpy(&file, key, sizeof(file));
+	walk->fn(walk->context, file, value);
+}
+
+int session__each_conn(struct session *session, session_conn_fn fn, void *context)
+{
+	struct conn_walk walk = { .fn = fn, .context = context };
+
+	return each_entry(session->skel->maps.conns, on_conn_entry, &walk);
+}
+
+static int add_descriptor(struct session *session, uint64_t file, int fd, const struct tp_conn *conn)
+{
+	struct tp_fd_key key = { .tgid = conn->tgid, .fd = fd };
+	struct tp_fd entry = { .file = file, .inode = conn->inode };
+
+	if (bpf_map_update_elem(bpf_map__fd(session->skel->maps.fds), &key, &entry, BPF_NOEXIST) && errno != EEXIST)
+		return -errno;
+	return 0;
+}
+
+int session__add_conn(struct session *session, uint64_t file, int fd, const struct tp_conn *conn)
+{
+	if (bpf_map_update_elem(bpf_map__fd(session->skel->maps.conns), &file, conn, BPF_NOEXIST) &&
+	    errno != EEXIST)
+		return -errno;
+	return add_descriptor(session, file, fd, conn);
+}
+
+static void settle_request(struct session *session, uint32_t tid, uint64_t now_ns)
+{
+	int fd = bpf_map__fd(session->skel->maps.debts);
+	struct tp_debt debt = { 0 };
+
+	if (bpf_map_lookup_elem(fd, &tid, &debt))
+		memset(&debt, 0, sizeof(debt));
+	debt.count++;
+	debt.last_ns = now_ns;
+	if (!bpf_map_update_elem(fd, &tid, &debt, BPF_ANY))
+		__atomic_fetch_add(&session->skel->bss->nr_debts, 1, __ATOMIC_RELAXED);
+}
+
+bool session__drop_conn(struct session *session, uint64_t file, const struct tp_conn *conn, uint64_t now_ns)
+{
+	int fd = bpf_map__fd(session->skel->maps.conns);
+	struct tp_conn current;
+	struct tp_queue *queue = &session->skel->bss->queue;
+
+	if (bpf_map_lookup_elem(fd, &file, &current) || current.r.conn_id != conn->r.conn_id ||
+	    bpf_map_delete_elem(fd, &file))
+		return false;
+	if (current.phase == TP_CONN_QUEUED) {
+		__atomic_fetch_add(&queue->dequeued, 1, __ATOMIC_RELAXED);
+		__atomic_fetch_add(&queue->dequeued_ts_sum, now_ns, __ATOMIC_RELAXED);
+	} else if (current.phase == TP_CONN_OPEN) {
+		settle_request(session, current.owner_tid, now_ns);
+	}
+	return true;
+}
+
+struct fd_sweep {
+	struct session *session;
+	bool (*is_live)(void *context, uint64_t file);
+	void *context;
+};
+
+static void on_fd_entry(void *context, const void *key, const void *value)
+{
+	struct fd_sweep *sweep = context;
+	struct threadprof_bpf *skel = sweep->session->skel;
+	struct tp_conn conn;
+	struct tp_fd entry;
+
+	memcpy(&entry, value, sizeof(entry));
+	if (sweep->is_live(sweep->context, entry.file) ||
+	    !bpf_map_lookup_elem(bpf_map__fd(skel->maps.conns), &entry.file, &conn))
+		return;
+	bpf_map_delete_elem(bpf_map__fd(skel->maps.fds), key);
+}
+
+int session__sweep_fds(struct session *session, bool (*is_live)(void *context, uint64_t file), void *context)
+{
+	struct fd_sweep sweep = { .session = session, .is_live = is_live, .context = context };
+
+	return each_entry(session->skel->maps.fds, on_fd_entry, &sweep);
+}
+
+void session__read_queue(struct session *session, struct tp_queue *out)
+{
+	struct tp_queue *queue = &session->skel->bss->queue;
+
+	*out = *queue;
+	__atomic_store_n(&queue->max, out->accepted - out->dequeued, __ATOMIC_RELAXED);
+	__atomic_store_n(&queue->backlog_max, 0, __ATOMIC_RELAXED);
+}
+
+void session__read_losses(const struct session *session, uint64_t losses[TP_NR_LOSSES])
+{
+	for (int i = 0; i < TP_NR_LOSSES; i++)
+		losses[i] = __atomic_load_n(&session->skel->bss->losses[i], __ATOMIC_RELAXED);
+}
+
+uint64_t session__nr_events(const struct session *session)
+{
+	return __atomic_load_n(&session->skel->bss->nr_events, __ATOMIC_RELAXED);
+}
+
+uint32_t session__next_epoch(struct session *session)
+{
+	return __atomic_fetch_add(&session->skel->bss->epoch, 1, __ATOMIC_SEQ_CST);
+}
+
+static struct bpf_map *sums_map(const struct session *session, enum session_sums which)
+{
+	switch (which) {
+	case SUMS_LOCKS:
+		return session->skel->maps.locks;
+	case SUMS_PEERS:
+		return session->skel->maps.peers;
+	case SUMS_FILES:
+		return session->skel->maps.files;
+	default:
+		return session->skel->maps.thieves;
+	}
+}
+
+static uint32_t epoch_of(enum session_sums which, const void *key)
+{
+	switch (which) {
+	case SUMS_LOCKS:
+		return ((const struct tp_lock_key *)key)->epoch;
+	case SUMS_PEERS:
+		return ((const struct tp_peer_key *)key)->epoch;
+	case SUMS_FILES:
+		return ((const struct tp_file_key *)key)->epoch;
+	default:
+		return ((const struct tp_thief_key *)key)->epoch;
+	}
+}
+
+struct sum_walk {
+	enum session_sums which;
+	uint32_t epoch;
+	int map_fd;
+	session_sum_fn fn;
+	void *context;
+};
+
+static void on_sum_entry(void *context, const void *key, const void *value)
+{
+	struct sum_walk *walk = context;
+
+	if ((int32_t)(epoch_of(walk->which, key) - walk->epoch) > 0)
+		return;
+	walk->fn(walk->context, key, value);
+	bpf_map_delete_elem(walk->map_fd, key);
+}
+
+int session__take_sums(struct session *session, enum session_sums which, uint32_t epoch, session_sum_fn fn,
+		       void *context)
+{
+	const struct bpf_map *map = sums_map(session, which);
+	struct sum_walk walk = {
+		.which = which, .epoch = epoch, .map_fd = bpf_map__fd(map), .fn = fn, .context = context,
+	};
+
+	return each_entry(map, on_sum_entry, &walk);
+}
+
+void session__set_lock_ranges(struct session *session, const struct tp_range *ranges, size_t count)
+{
+	if (count > TP_MAX_RANGES)
+		count = TP_MAX_RANGES;
+	/* None while they change: a lock wait in this moment has no kind rather than a wrong one. */
+	__atomic_store_n(&session->skel->bss->nr_lock_ranges, 0, __ATOMIC_SEQ_CST);
+	memcpy(session->skel->bss->lock_ranges, ranges, count * sizeof(*ranges));
+	__atomic_store_n(&session->skel->bss->nr_lock_ranges, count, __ATOMIC_SEQ_CST);
+}
+
+uint64_t session__map_bytes(const struct session *session)
+{
+	struct bpf_map *map;
+	uint64_t total = 0;
+
+	bpf_object__for_each_map(map, session->skel->obj) {
+		unsigned long long bytes;
+		char path[64], line[128];
+		FILE *info;
+
+		snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", bpf_map__fd(map));
+		info = fopen(path, "re");
+		if (!info)
+			continue;
+		while (fgets(line, sizeof(line), info)) {
+			if (sscanf(line, "memlock: %llu", &bytes) == 1)
+				total += bytes;
+		}
+		fclose(info);
+	}
+	return total;
+}
+
+/* --- end --- */
+
+void session__detach(struct session *session)
+{
+	session->skel->bss->active = false;
+	threadprof_bpf__detach(session->skel);
+}
+
+void session__free(struct session *session)
+{
+	if (!session)
+		return;
+	/* The ring buffer maps memory of the map: it goes first. */
+	ring_buffer__free(session->ring);
+	threadprof_bpf__destroy(session->skel);
+	free(session);
+}

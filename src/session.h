@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause) */
+/*
+ * The kernel side as one object: open → load → attach → activate … drain, snapshot … detach → free.
+ * The only file of the program that talks to libbpf's objects. It hands out records as they come and maps
+ * as arrays; it knows nothing of what they mean.
+ */
+#ifndef THREADPROF_SESSION_H
+#define THREADPROF_SESSION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "threadprof.h"
+
+struct session;
+
+struct session_config {
+	bool follow_forks;
+	size_t ring_bytes; /* 0: the default; otherwise a power of two and a multiple of the page size */
+	const char *refuse; /* name of a program to leave out, as if the kernel refused it; NULL: none */
+};
+
+/* Called with each record; @rec is valid during the call only. */
+typedef void (*session_record_fn)(void *context, const struct tp_rec *rec);
+
+/*
+ * Opens, configures and loads the programs. On failure says in one sentence what is missing and what to
+ * do, and returns negative errno.
+ */
+int session__open(const struct session_config *config, struct session **session);
+
+/* Attaches every program; those of an optional feature may fail, see session__has(). Negative errno. */
+int session__attach(struct session *session);
+
+/* Which part of the programs is at work. */
+enum session_part {
+	SESSION_SCHED,	  /* sched_switch, sched_wakeup: thread states */
+	SESSION_MIGRATE,  /* sched_migrate_task: whose CPU time a waiting thread lost */
+	SESSION_REQUESTS, /* sys_exit */
+	SESSION_SOCKETS,  /* the task_file iterator: connections that were open before us, accept queues */
+	SESSION_NR_PARTS,
+};
+
+bool session__has(const struct session *session, enum session_part part);
+
+/* Why it is not at work: negative errno of the load or attach; 0 if it is. */
+int session__part_error(const struct session *session, enum session_part part);
+
+/* Makes a process a target; its threads are adopted by the next session__adopt(). Negative errno. */
+int session__add_target(struct session *session, uint32_t tgid);
+
+/* From now on events count. Negative errno. */
+int session__activate(struct session *session);
+
+/* Starts to account the threads of targets that exist already. Negative errno. */
+int session__adopt(struct session *session);
+
+/* Delivers what is in the ring buffer. Number of records, or negative errno. */
+int session__drain(struct session *session, session_record_fn fn, void *context);
+
+/* For poll: readable when the ring buffer fills up. */
+int session__poll_fd(const struct session *session);
+
+/* Delivers a TP_REC_THREAD for each living thread, a TP_REC_SOCKET for each open socket. Negative errno. */
+int session__snapshot_threads(struct session *session, session_record_fn fn, void *context);
+int session__snapshot_sockets(struct session *session, session_record_fn fn, void *context);
+
+/* --- connections --- */
+
+typedef void (*session_conn_fn)(void *context, uint64_t file, const struct tp_conn *conn);
+
+/* Delivers every live connection. Negative errno. */
+int session__each_conn(struct session *session, session_conn_fn fn, void *context);
+
+/* Makes a connection known that was open before us. 0 also when the kernel side knows it already. */
+int session__add_conn(struct session *session, uint64_t file, int fd, const struct tp_conn *conn);
+
+/*
+ * Forgets a connection whose descriptor is gone, and the thread that had its request in hand has it no
+ * more. Returns true if it was still known.
+ */
+bool session__drop_conn(struct session *session, uint64_t file, const struct tp_conn *conn, uint64_t now_ns);
+
+/* Forgets descriptors whose file is_live() does not know and that belong to no known connection. */
+int session__sweep_fds(struct session *session, bool (*is_live)(void *context, uint64_t file), void *context);
+
+/* --- counters and sums --- */
+
+/* The counters of the accept queue; the maxima start anew. */
+void session__read_queue(struct session *session, struct tp_queue *queue);
+
+/* Losses and number of records since the start. */
+void session__read_losses(const struct session *session, uint64_t losses[TP_NR_LOSSES]);
+uint64_t session__nr_events(const struct session *session);
+
+/* Ends an epoch and returns its number: the sums of waits go to the next one. */
+uint32_t session__next_epoch(struct session *session);
+
+/* The sums of waits by lock, peer, file and CPU thief. */
+enum session_sums { SUMS_LOCKS, SUMS_PEERS, SUMS_FILES, SUMS_THIEVES, NR_SUMS };
+
+typedef void (*session_sum_fn)(void *context, const void *key, const void *value);
+
+/* Delivers and removes the entries of @epoch. Negative errno. */
+int session__take_sums(struct session *session, enum session_sums which, uint32_t epoch, session_sum_fn fn,
+		       void *context);
+
+/* Tells the kernel side which addresses are of a lock of a known kind. At most TP_MAX_RANGES are kept. */
+void session__set_lock_ranges(struct session *session, const struct tp_range *ranges, size_t count);
+
+/* Memory of all maps as the kernel accounts it. */
+uint64_t session__map_bytes(const struct session *session);
+
+/* Stops all events; what is in the ring buffer can still be drained. */
+void session__detach(struct session *session);
+
+/* Idempotent; detaches first if need be. NULL is fine. */
+void session__free(struct session *session);
+
+#endif /* THREADPROF_SESSION_H */
