@@ -16,6 +16,8 @@ struct run_queue {
 	__s64 waiters;
 	__s64 ts_sum;
 	__u64 taken_at_switch; /* integral when the running task came on */
+	__u32 running;	       /* tid of that task */
+	__u32 pad;
 };
 
 struct {
@@ -62,17 +64,22 @@ static __noinline void thief__add(struct task_struct *task, __u64 ns)
 		loss__count(TP_LOSS_DETAIL_MAP);
 }
 
-/* @prev leaves this CPU: charge it with what it took since it came on. */
-static __always_inline void run_queue__charge(struct task_struct *prev)
+/* @prev leaves this CPU to @next: charge it with what it took since it came on. */
+static __always_inline void run_queue__charge(struct task_struct *prev, struct task_struct *next)
 {
 	__u32 cpu = bpf_get_smp_processor_id();
 	struct run_queue *rq = bpf_map_lookup_elem(&run_queues, &cpu);
+	bool saw_it_come;
 	__u64 taken;
 
-	if (!rq || (!rq->waiters && !rq->ts_sum && !rq->taken_at_switch))
+	if (!rq)
+		return;
+	saw_it_come = rq->running == prev->pid;
+	rq->running = next->pid;
+	if (!rq->waiters && rq->ts_sum == rq->taken_at_switch)
 		return;
 	taken = run_queue__taken(rq, bpf_ktime_get_ns());
-	if ((__s64)(taken - rq->taken_at_switch) > 0 && prev->pid)
+	if (saw_it_come && prev->pid && (__s64)(taken - rq->taken_at_switch) > 0)
 		thief__add(prev, taken - rq->taken_at_switch);
 	rq->taken_at_switch = taken;
 }
@@ -86,19 +93,9 @@ static __always_inline void thread__wait_for_cpu(struct thread *t, __u32 cpu, __
 	run_queue__add(cpu, 1, now);
 }
 
-static __always_inline void thread__leave_cpu(struct thread *t, struct task_struct *task, bool preempt,
-					      long task_state)
+static __always_inline bool thread__is_blocked(const struct thread *t)
 {
-	__u64 now = bpf_ktime_get_ns();
-
-	if (t->exited)
-		return;
-	if (!t->since_ns)
-		thread__begin(t, TP_CPU, now);
-	if (preempt || !task_state)
-		thread__wait_for_cpu(t, bpf_get_smp_processor_id(), now);
-	else
-		thread__enter(t, block__classify(t, task, task_state, now, true), now);
+	return t->state != TP_CPU && t->state != TP_RUNQ;
 }
 
 /* A blocked stretch ends: what it was can now be said for sure. */
@@ -123,9 +120,44 @@ static __always_inline void thread__unblock(struct thread *t, __u32 tid, __u64 n
 	}
 }
 
-static __always_inline bool thread__is_blocked(const struct thread *t)
+/*
+ * The thread runs, and we did not see it come on: some kernels run no BPF program while certain tasks are
+ * current, and the switch from such a task to ours is one of those. The kernel's own account of the
+ * thread's CPU time tells when it was.
+ */
+static __noinline void thread__came_on_unseen(struct thread *t, struct task_struct *task, __u64 now)
 {
-	return t->state != TP_CPU && t->state != TP_RUNQ;
+	__u64 ran_ns = task->se.sum_exec_runtime - t->exec_ns, since_ns;
+
+	if (ran_ns > now - t->since_ns)
+		ran_ns = now - t->since_ns;
+	since_ns = now - ran_ns;
+	if (thread__is_blocked(t))
+		thread__unblock(t, task->pid, since_ns);
+	else if (t->runq_cpu != RUNQ_NOWHERE)
+		run_queue__add(t->runq_cpu, -1, since_ns);
+	t->runq_cpu = RUNQ_NOWHERE;
+	thread__enter(t, TP_CPU, since_ns);
+}
+
+static __always_inline void thread__leave_cpu(struct thread *t, struct task_struct *task, bool preempt,
+					      long task_state)
+{
+	__u64 now = bpf_ktime_get_ns();
+
+	if (t->exited)
+		return;
+	if (!t->since_ns)
+		thread__begin(t, TP_CPU, now);
+	if (t->state != TP_CPU)
+		thread__came_on_unseen(t, task, now);
+	if (t->block_what)
+		block__account(t, task->tgid);
+	t->exec_ns = task->se.sum_exec_runtime;
+	if (preempt || !task_state)
+		thread__wait_for_cpu(t, bpf_get_smp_processor_id(), now);
+	else
+		thread__enter(t, block__classify(t, task, task_state, now, true), now);
 }
 
 static __always_inline void thread__get_cpu(struct thread *t, struct task_struct *task)
@@ -153,7 +185,7 @@ static __always_inline void on_switch(bool preempt, struct task_struct *prev, st
 
 	if (!active)
 		return;
-	run_queue__charge(prev);
+	run_queue__charge(prev, next);
 	if (task__may_be_target(prev)) {
 		t = thread__get(prev);
 		if (t)

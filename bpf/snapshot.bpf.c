@@ -41,6 +41,7 @@ int adopt_threads(struct bpf_iter__task *ctx)
 	now = bpf_ktime_get_ns();
 	task_state = compat__task_state(task);
 	t->runq_cpu = RUNQ_NOWHERE;
+	t->exec_ns = task->se.sum_exec_runtime;
 	if (task->on_cpu)
 		state = TP_CPU;
 	else if (!task_state)

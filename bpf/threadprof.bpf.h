@@ -34,6 +34,7 @@ struct thread {
 	__u64 state_ns[TP_NR_STATES];
 	__u32 state; /* enum tp_state of the open stretch */
 	__u32 exited;
+	__u64 exec_ns; /* CPU time by the kernel's account, when the thread left its CPU last */
 
 	__u64 busy_ns;
 	__u64 busy_since; /* valid while in_hand > 0 */

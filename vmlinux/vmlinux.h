@@ -208,6 +208,10 @@ struct thread_info {
 	u32 cpu;
 };
 
+struct sched_entity {
+	u64 sum_exec_runtime;
+};
+
 struct task_struct {
 	struct thread_info thread_info;
 	int on_cpu;
@@ -217,6 +221,7 @@ struct task_struct {
 	pid_t tgid;
 	int exit_code;
 	u64 start_time;
+	struct sched_entity se;
 	struct task_struct *real_parent;
 	struct task_struct *group_leader;
 	struct files_struct *files;
