@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause) */
+/*
+ * Names for the addresses of a process. It is only read, never stopped: its mappings from
+ * /proc/PID/maps, its files as it sees them (in a container, or deleted since). What was mapped at
+ * the last refresh stays known after the process's end. Names come from files that others wrote:
+ * escape them before printing.
+ *
+ * Files of one build are shared between processes, so all symbols belong to one thread. Files and
+ * tables are opened and loaded when first needed, which can take long for big programs: keep it off
+ * the path that drains events.
+ */
+#ifndef THREADPROF_SYMBOLS_H
+#define THREADPROF_SYMBOLS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct symbols;
+
+/* What is not known is "" or 0. */
+struct symbols_frame {
+	char function[256];
+	char file[256]; /* source file; its end, after "..", if it is too long */
+	uint32_t line;
+	char module[64];
+	uint64_t offset; /* the address as it stands in the module's file */
+	bool inlined; /* into the next frame's function */
+};
+
+/*
+ * Reads the mappings of @pid; opens nothing else of it but its root directory, which stays open
+ * (its file system can't be unmounted) until symbols__free(). -ESRCH, -EACCES, -ENOMEM, or 0.
+ */
+int symbols__new(pid_t pid, struct symbols **out);
+void symbols__free(struct symbols *symbols);
+
+/*
+ * Reads the mappings again, for libraries that were loaded since, or another program after exec.
+ * Cheap if nothing changed. Keeps what it knows if the process has ended. Code compiled at run time
+ * is looked for again in the runtime's file.
+ */
+void symbols__refresh(struct symbols *symbols);
+
+/*
+ * The variable at @addr: "name", "name+0x1b0", or "libfoo.so+0x1234" (the address as it stands in
+ * that file) where there is no symbol; false where @addr is in no program or library: heap, stack,
+ * other memory. Too long a name is cut at its end, not the offset.
+ */
+bool symbols__data_name(struct symbols *symbols, uint64_t addr, char *buf, size_t size);
+
+/*
+ * Where the variable @name is, [*start, *end): in the program's executable, or else in the modules
+ * whose file name matches the shell pattern @modules ("libpython*"); NULL: in the executable only.
+ * Reads no debug files. False if it is not there.
+ */
+bool symbols__find(struct symbols *symbols, const char *name, const char *modules, uint64_t *start,
+		   uint64_t *end);
+
+/*
+ * What runs at @pc: inlined functions first, the function that holds them last, at most @max
+ * frames. For a return address pass the address before it, which is in the call. Returns the number
+ * of frames; one without a function where only the module is known; 0 where nothing is.
+ */
+int symbols__frame(struct symbols *symbols, uint64_t pc, struct symbols_frame *frames, size_t max);
+
+#endif /* THREADPROF_SYMBOLS_H */
