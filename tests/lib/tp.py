@@ -1,0 +1,483 @@
+# SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause)
+"""What the system tests share: TAP output, processes with bounded waits, threadprof's reports.
+
+A test file is a list of functions marked @test("name") and a last line tp.main(). Assertions note
+a failure and go on, so that one run shows every wrong number; fail() and any exception end the
+test. THREADPROF names the binary under test, and arguments choose the tests whose name contains
+one of them.
+"""
+import atexit
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+THREADPROF = os.environ.get("THREADPROF", os.path.join(ROOT, "threadprof"))
+TEST_LIMIT_S = 50
+STATES = ("cpu", "runq", "lock", "wait", "disk", "net", "idle", "sleep", "other")
+
+_tests = []
+_failures = []
+_processes = []
+_temp_dirs = []
+
+
+# ---- TAP -----------------------------------------------------------------------------------------
+
+class Skip(Exception):
+    """Ends a test as skipped."""
+
+
+class Fail(Exception):
+    """Ends a test as failed: nothing after this point would mean anything."""
+
+
+def test(name):
+    def add(function):
+        _tests.append((name, function))
+        return function
+    return add
+
+
+def skip(reason):
+    raise Skip(reason)
+
+
+def fail(reason):
+    raise Fail(reason)
+
+
+def note_failure(text):
+    _failures.append(text)
+
+
+def _on_alarm(_signum, _frame):
+    raise Fail("no end after %d s" % TEST_LIMIT_S)
+
+
+def _outcome(function):
+    """Runs one test. Returns (ok, skip reason or None, lines that say what was wrong)."""
+    _failures.clear()
+    signal.signal(signal.SIGALRM, _on_alarm)
+    signal.alarm(TEST_LIMIT_S)
+    try:
+        function()
+    except Skip as reason:
+        return True, str(reason), []
+    except Fail as reason:
+        _failures.append(str(reason))
+    except Exception:
+        _failures.extend(traceback.format_exc().splitlines())
+    finally:
+        signal.alarm(0)
+        _clean_up()
+    return not _failures, None, list(_failures)
+
+
+def _print_result(number, name, outcome):
+    ok, skipped, lines = outcome
+    directive = " # SKIP " + skipped if skipped else ""
+    print("%s %d - %s%s" % ("ok" if ok else "not ok", number, name, directive))
+    for line in lines:
+        for part in str(line).splitlines():
+            print("#   " + part)
+    sys.stdout.flush()
+
+
+def main():
+    words = sys.argv[1:]
+    chosen = [t for t in _tests if not words or any(w in t[0] for w in words)]
+    bad = 0
+    for number, (name, function) in enumerate(chosen, 1):
+        outcome = (True, "needs root", []) if os.geteuid() else _outcome(function)
+        bad += not outcome[0]
+        _print_result(number, name, outcome)
+    print("1..%d" % len(chosen))
+    sys.exit(1 if bad or not chosen else 0)
+
+
+# ---- assertions ----------------------------------------------------------------------------------
+
+def assert_true(name, value):
+    if not value:
+        note_failure("%s: not true (%r)" % (name, value))
+
+
+def assert_equal(name, got, want):
+    if got != want:
+        note_failure("%s: got %r, want %r" % (name, got, want))
+
+
+def assert_at_most(name, got, limit):
+    if got is None or got > limit:
+        note_failure("%s: got %r, at most %r allowed" % (name, got, limit))
+
+
+def assert_at_least(name, got, limit):
+    if got is None or got < limit:
+        note_failure("%s: got %r, at least %r wanted" % (name, got, limit))
+
+
+def assert_close(name, got, want, rel=0.02, abs_ns=50000):
+    """Passes when the difference is within rel of want, or within abs_ns."""
+    if got is None:
+        note_failure("%s: got nothing, want %s" % (name, _number(want)))
+        return
+    difference = abs(got - want)
+    if difference > abs_ns and difference > rel * abs(want):
+        percent = 100.0 * difference / want if want else float("inf")
+        note_failure("%s: got %s, want %s: off by %s (%.2f %%)"
+                     % (name, _number(got), _number(want), _number(difference), percent))
+
+
+def assert_no_loss(report):
+    lost = report.lost()
+    if not lost:
+        note_failure("lost: no interval says what was lost")
+    for cause, number in sorted(lost.items()):
+        if number != 0:
+            note_failure("lost.%s: got %r, want 0" % (cause, number))
+
+
+def _number(value):
+    return "%.6g" % value if isinstance(value, float) and value < 1000 else "{:,.0f}".format(value)
+
+
+# ---- waiting, ports, temporary directories -------------------------------------------------------
+
+def wait_until(condition, seconds=10, what="condition"):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        result = condition()
+        if result:
+            return result
+        time.sleep(0.01)
+    return fail("%s: not within %g s" % (what, seconds))
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_for_port(port, seconds=10):
+    def answers():
+        with socket.socket() as probe:
+            probe.settimeout(1)
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+    wait_until(answers, seconds, "port %d" % port)
+
+
+def temp_dir():
+    path = tempfile.mkdtemp(prefix="threadprof-test-")
+    # Servers that drop root must still reach what is in it.
+    os.chmod(path, 0o755)
+    _temp_dirs.append(path)
+    return path
+
+
+# ---- processes -----------------------------------------------------------------------------------
+
+def start_process(argv, **options):
+    process = subprocess.Popen([str(a) for a in argv], **options)
+    _processes.append(process)
+    return process
+
+
+def stop_process(process, sig=signal.SIGTERM, seconds=10):
+    """Ends a process that was started here, by force if it must be, and returns its exit code."""
+    if process.poll() is None:
+        process.send_signal(sig)
+    try:
+        return process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
+
+
+def children(pid):
+    with open("/proc/%d/task/%d/children" % (pid, pid)) as listing:
+        return [int(word) for word in listing.read().split()]
+
+
+def sockets_of(pid):
+    """How many sockets a process has: the one sign outside that it is done with a connection."""
+    number = 0
+    for entry in os.listdir("/proc/%d/fd" % pid):
+        try:
+            number += os.readlink("/proc/%d/fd/%s" % (pid, entry)).startswith("socket:")
+        except OSError:
+            pass
+    return number
+
+
+def _clean_up():
+    """After every test: what a failed one left running would disturb the next.
+
+    A killed nginx master leaves its workers behind, so everybody is asked first.
+    """
+    for process in _processes:
+        if process.poll() is None:
+            process.terminate()
+    for process in _processes:
+        stop_process(process, seconds=3)
+    _processes.clear()
+    while _temp_dirs:
+        shutil.rmtree(_temp_dirs.pop(), ignore_errors=True)
+
+
+def _on_term(_signum, _frame):
+    sys.exit(1)
+
+
+atexit.register(_clean_up)
+signal.signal(signal.SIGTERM, _on_term)
+
+
+# ---- workloads -----------------------------------------------------------------------------------
+
+_built = {}
+# Outlives the tests' own directories.
+_build_dir = tempfile.TemporaryDirectory(prefix="threadprof-test-")
+
+
+def _compile(source, binary):
+    flags = ["-std=gnu11", "-D_GNU_SOURCE", "-O2", "-g", "-pthread", "-fno-omit-frame-pointer"]
+    command = [os.environ.get("CC", "cc")] + flags + ["-o", binary, source]
+    subprocess.run(command, check=True, timeout=60)
+
+
+def workload_path(name):
+    """The workload that the build made, or one compiled here: a test file runs on its own too."""
+    source = os.path.join(ROOT, "tests", "workload", name + ".c")
+    ready = os.path.join(ROOT, "build", "workload", name)
+    if os.access(ready, os.X_OK) and os.path.getmtime(ready) >= os.path.getmtime(source):
+        return ready
+    if name not in _built:
+        _built[name] = os.path.join(_build_dir.name, name)
+        _compile(source, _built[name])
+    return _built[name]
+
+
+class Workload:
+    """A known-answer program: is ready, starts on a line, tells the truth, ends with its input."""
+
+    def __init__(self, name, *arguments):
+        self.process = start_process([workload_path(name)] + list(arguments),
+                                     stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._rest = b""
+        self.ready = self._read("ready", 10)
+        self.pid = self.ready["pid"]
+
+    def _read(self, kind, seconds):
+        end = time.monotonic() + seconds
+        fd = self.process.stdout.fileno()
+        while b"\n" not in self._rest:
+            if not select.select([fd], [], [], max(0, end - time.monotonic()))[0]:
+                fail("workload: no %s line within %g s" % (kind, seconds))
+            data = os.read(fd, 65536)
+            if not data:
+                fail("workload: ended before its %s line" % kind)
+            self._rest += data
+        line, self._rest = self._rest.split(b"\n", 1)
+        record = json.loads(line)
+        if record["type"] != kind:
+            fail("workload: %r instead of a %s line" % (record["type"], kind))
+        return record
+
+    def go(self):
+        self.process.stdin.write(b"go\n")
+        self.process.stdin.flush()
+
+    def truth(self, seconds=40):
+        return self._read("truth", seconds)
+
+    def run(self, seconds=40):
+        self.go()
+        return self.truth(seconds)
+
+    def end(self):
+        self.process.stdin.close()
+        code = self.process.wait(10)
+        self.process.stdout.close()
+        if code:
+            fail("workload: exit code %d: its server and its client disagree" % code)
+
+
+# ---- threadprof and its reports ------------------------------------------------------------------
+
+class Threadprof:
+    """One run of threadprof --json. Its output goes to files: a full pipe would change the run."""
+
+    def __init__(self, *arguments, ready_seconds=10):
+        if not os.access(THREADPROF, os.X_OK):
+            fail("%s is not built" % os.path.basename(THREADPROF))
+        directory = temp_dir()
+        self._out = os.path.join(directory, "stdout")
+        self._err = os.path.join(directory, "stderr")
+        with open(self._out, "wb") as out, open(self._err, "wb") as err:
+            self.process = start_process([THREADPROF] + list(arguments) + ["--json"],
+                                         stdin=subprocess.DEVNULL, stdout=out, stderr=err)
+        self._await_attached(ready_seconds)
+
+    def errors(self):
+        with open(self._err, errors="replace") as err:
+            return err.read()
+
+    def _fail_ended(self, when):
+        fail("threadprof ended %s, code %d: %s" % (when, self.process.returncode, self.errors()))
+
+    def _await_attached(self, seconds):
+        end = time.monotonic() + seconds
+        while "attached" not in self.errors():
+            if self.process.poll() is not None:
+                self._fail_ended("before it was attached")
+            if time.monotonic() > end:
+                stop_process(self.process, signal.SIGKILL)
+                fail("threadprof not attached within %g s: %s" % (seconds, self.errors()))
+            time.sleep(0.01)
+
+    def lines(self):
+        with open(self._out, errors="replace") as out:
+            return out.read().splitlines()
+
+    def _report(self, code):
+        assert_equal("exit code of threadprof", code, 0)
+        records = []
+        for line in self.lines():
+            try:
+                records.append(json.loads(line))
+            except ValueError:
+                note_failure("not a line of JSON: %r" % line[:200])
+        return Report(records)
+
+    def stop(self, sig=signal.SIGINT, seconds=10):
+        if self.process.poll() is not None:
+            self._fail_ended("by itself")
+        return self._report(stop_process(self.process, sig, seconds))
+
+    def wait(self, seconds=15):
+        """For runs that end by themselves."""
+        try:
+            code = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            stop_process(self.process, signal.SIGKILL)
+            fail("threadprof had not ended after %g s: %s" % (seconds, self.errors()))
+        return self._report(code)
+
+
+def at(record, path):
+    """record["a"]["b"] for "a.b", and None where a step is missing or null."""
+    for step in path.split("."):
+        if not isinstance(record, dict):
+            return None
+        record = record.get(step)
+    return record
+
+
+def merge_histograms(parts):
+    """One histogram of several intervals' ones. None when none of them was measured."""
+    parts = [p for p in parts if p is not None]
+    if not parts:
+        return None
+    count = sum(p["count"] for p in parts)
+    total = sum(p["count"] * (p["mean"] or 0) for p in parts)
+    buckets = {}
+    for part in parts:
+        for upper, number in part.get("buckets") or []:
+            buckets[upper] = buckets.get(upper, 0) + number
+    merged = {"count": count, "sum": total, "mean": total / count if count else 0,
+              "max": max(p["max"] or 0 for p in parts), "buckets": sorted(buckets.items())}
+    if len(parts) == 1:
+        merged.update({key: parts[0].get(key) for key in ("p50", "p90", "p99")})
+    return merged
+
+
+class Report:
+    """The records of one run; sums over all its intervals, the last partial one included."""
+
+    def __init__(self, records):
+        self.records = records
+        self.intervals = [r for r in records if r.get("type") == "interval"]
+        if not self.intervals:
+            fail("threadprof reported no interval")
+
+    def values(self, path):
+        return [at(interval, path) for interval in self.intervals]
+
+    def last(self, path):
+        return at(self.intervals[-1], path)
+
+    def total(self, path):
+        """The sum, or None if one interval has no such number: "not measured" is not 0."""
+        values = self.values(path)
+        return None if any(v is None for v in values) else sum(values)
+
+    def largest(self, path):
+        values = [v for v in self.values(path) if v is not None]
+        return max(values) if values else None
+
+    def histogram(self, path):
+        return merge_histograms(self.values(path))
+
+    def duration_ns(self):
+        return self.total("duration_ns")
+
+    def queue_integral_ns(self):
+        """Mean depth times duration: what all the connections together spent in the queue."""
+        parts = [(at(i, "queue.avg"), at(i, "duration_ns")) for i in self.intervals]
+        return None if any(None in p for p in parts) else sum(a * d for a, d in parts)
+
+    def lost(self):
+        lost = {}
+        for interval in self.intervals:
+            for cause, number in (interval.get("lost") or {}).items():
+                lost[cause] = lost.get(cause, 0) + number if number is not None else number
+        return lost
+
+    def threads(self):
+        """tid -> wall_ns, requests and state_ns, summed over the intervals."""
+        threads = {}
+        for interval in self.intervals:
+            for entry in interval.get("threads") or []:
+                empty = {"wall_ns": 0, "requests": 0, "comm": None, "state_ns": {}}
+                thread = threads.setdefault(entry["tid"], empty)
+                thread["wall_ns"] += entry["wall_ns"]
+                thread["requests"] += entry.get("requests") or 0
+                thread["comm"] = entry.get("comm")
+                for state, ns in entry["state_ns"].items():
+                    thread["state_ns"][state] = thread["state_ns"].get(state, 0) + ns
+        return threads
+
+    def lock(self, addr):
+        """One lock's figures over all intervals, or None when no interval has it."""
+        entries = [lock for i in self.intervals for lock in i.get("locks") or []
+                   if int(lock["addr"], 16) == int(addr, 16)]
+        if not entries:
+            return None
+        return {"waits": sum(e["waits"] for e in entries),
+                "wait_ns": merge_histograms([e["wait_ns"] for e in entries]),
+                "owners": {e.get("owner_tid") for e in entries},
+                "names": {e.get("name") for e in entries},
+                "kinds": {e.get("kind") for e in entries}}
+
+
+def assert_states_add_up(report, rel=0.005):
+    """Per interval and thread: in a sum one interval's error could hide another's."""
+    for number, interval in enumerate(report.intervals):
+        for thread in interval.get("threads") or []:
+            where = "interval %d, thread %s (%s)" % (number, thread["tid"], thread.get("comm"))
+            unknown = set(thread["state_ns"]) - set(STATES)
+            if unknown:
+                note_failure("%s: unknown states %s" % (where, sorted(unknown)))
+            assert_close(where + ": sum of state_ns", sum(thread["state_ns"].values()),
+                         thread["wall_ns"], rel=rel, abs_ns=0)

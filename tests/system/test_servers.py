@@ -1,0 +1,454 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause)
+"""Servers that nobody here wrote, under clients that know how much they asked for."""
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import tp
+from tp import test
+
+PYTHON_SERVER = """
+import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", "6")
+        self.end_headers()
+        self.wfile.write(b"hello\\n")
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.do_GET()
+
+    def log_message(self, *args):
+        pass
+
+# The default backlog of 5 would make clients that come at once wait for a second SYN.
+ThreadingHTTPServer.request_queue_size = 256
+ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+
+NGINX_CONFIG = """
+worker_processes {workers};
+daemon off;
+pid {dir}/pid;
+error_log {dir}/error.log;
+events {{ worker_connections 2048; }}
+http {{
+    access_log off;
+    sendfile on;
+    keepalive_timeout 60s;
+    keepalive_requests 100000;
+    client_body_temp_path {dir}/body;
+    proxy_temp_path {dir}/proxy;
+    fastcgi_temp_path {dir}/fastcgi;
+    uwsgi_temp_path {dir}/uwsgi;
+    scgi_temp_path {dir}/scgi;
+    server {{
+        listen 127.0.0.1:{port} backlog=1024{listen};
+        location / {{ return 200 "hello\\n"; }}
+        location /file {{ root {dir}; }}
+    }}
+}}
+"""
+
+
+# ---- servers -------------------------------------------------------------------------------------
+
+class Server:
+    """A running server: its port, the pids that serve, and their number of sockets when idle."""
+
+    def __init__(self, argv, port):
+        self.port = port
+        self.log = open(os.path.join(tp.temp_dir(), "log"), "wb")
+        self.process = tp.start_process(argv, stdin=subprocess.DEVNULL,
+                                        stdout=self.log, stderr=self.log)
+        tp.wait_for_port(port)
+        # The probe of the port was a connection too: it must be over before anything is counted.
+        time.sleep(0.1)
+        self.pids = self.serving_pids()
+        self.idle_sockets = self.sockets()
+
+    def serving_pids(self):
+        return [self.process.pid]
+
+    def sockets(self):
+        return sum(tp.sockets_of(pid) for pid in self.pids)
+
+    def settle(self, still_open=0):
+        tp.wait_until(lambda: self.sockets() == self.idle_sockets + still_open, 10,
+                      "the server's end of its connections")
+
+    def stop(self):
+        tp.stop_process(self.process)
+        self.log.close()
+
+
+class Nginx(Server):
+    def serving_pids(self):
+        return tp.wait_until(lambda: tp.children(self.process.pid), 5, "workers of nginx")
+
+
+def python_server():
+    port = tp.free_port()
+    return Server([sys.executable, "-c", PYTHON_SERVER, port], port)
+
+
+def find_program(name):
+    path = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin")
+    if not path:
+        tp.skip("%s is not installed" % name)
+    return path
+
+
+def nginx(workers=1, listen=""):
+    program, port, directory = find_program("nginx"), tp.free_port(), tp.temp_dir()
+    with open(os.path.join(directory, "nginx.conf"), "w") as out:
+        out.write(NGINX_CONFIG.format(dir=directory, port=port, workers=workers, listen=listen))
+    with open(os.path.join(directory, "file"), "wb") as data:
+        data.write(b"x" * 300000)
+    config, error_log = os.path.join(directory, "nginx.conf"), os.path.join(directory, "error.log")
+    return Nginx([program, "-p", directory, "-c", config, "-e", error_log], port)
+
+
+def redis():
+    program, port = find_program("redis-server"), tp.free_port()
+    return Server([program, "--port", port, "--bind", "127.0.0.1", "--dir", tp.temp_dir(),
+                   "--save", "", "--appendonly", "no"], port)
+
+
+# ---- clients -------------------------------------------------------------------------------------
+
+class Client:
+    """One connection. ask() sends one request in one or more pieces and reads the whole answer."""
+
+    def __init__(self, port):
+        self.socket = socket.create_connection(("127.0.0.1", port), 10)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.buffer = b""
+
+    def fill(self):
+        data = self.socket.recv(65536)
+        if not data:
+            tp.fail("the server closed a connection that was waiting for its answer")
+        self.buffer += data
+
+    def take_until(self, mark):
+        while mark not in self.buffer:
+            self.fill()
+        head, self.buffer = self.buffer.split(mark, 1)
+        return head
+
+    def take(self, size):
+        while len(self.buffer) < size:
+            self.fill()
+        data, self.buffer = self.buffer[:size], self.buffer[size:]
+        return data
+
+    def send(self, pieces):
+        for number, piece in enumerate(pieces):
+            if number:
+                time.sleep(0.01)
+            self.socket.sendall(piece)
+
+    def close(self):
+        self.socket.close()
+
+    def await_end(self):
+        while self.socket.recv(65536):
+            pass
+        self.close()
+
+
+class HttpClient(Client):
+    def ask(self, path="/", close=False, body=None):
+        lines = ["%s %s HTTP/1.1" % ("GET" if body is None else "POST", path), "Host: localhost"]
+        if close:
+            lines.append("Connection: close")
+        if body is not None:
+            lines.append("Content-Length: %d" % len(body))
+        head = ("\r\n".join(lines) + "\r\n\r\n").encode()
+        self.send([head] if body is None else [head, body])
+        self.read_answer()
+        if close:
+            self.await_end()
+
+    def read_answer(self):
+        head = self.take_until(b"\r\n\r\n").decode().lower().split("\r\n")
+        if " 200 " not in head[0]:
+            tp.fail("the server answered %r" % head[0])
+        length = [line.split(":")[1] for line in head if line.startswith("content-length:")]
+        self.take(int(length[0]))
+
+
+class RedisClient(Client):
+    def ask(self, close=False):
+        self.send([b"*1\r\n$4\r\nPING\r\n"])
+        if self.take_until(b"\r\n") != b"+PONG":
+            tp.fail("redis did not answer PONG")
+        if close:
+            self.close()
+
+
+# ---- traffic: each returns how many requests and connections it made -----------------------------
+
+def closing(kind, port, number, **options):
+    for _ in range(number):
+        kind(port).ask(close=True, **options)
+    return {"requests": number, "connections": number}
+
+
+def keep_alive(kind, port, connections, requests, **options):
+    """Open at the same time, and used in turn: a request on one lies between two of another."""
+    clients = [kind(port) for _ in range(connections)]
+    for _ in range(requests):
+        for client in clients:
+            client.ask(**options)
+    for client in clients:
+        client.close()
+    return {"requests": connections * requests, "connections": connections}
+
+
+def added(*parts):
+    return {key: sum(part[key] for part in parts) for key in parts[0]}
+
+
+# ---- checks --------------------------------------------------------------------------------------
+
+def profile(pids, *options):
+    return tp.Threadprof("-p", ",".join(map(str, pids)), "-i", "0.5", *options)
+
+
+def assert_totals(report, **wanted):
+    """requests_count=3 stands for: requests.count of all intervals together is 3."""
+    for name, want in wanted.items():
+        path = name.replace("_", ".", 1)
+        tp.assert_equal(path, report.total(path), want)
+    tp.assert_no_loss(report)
+
+
+def assert_counts(report, sent, still_open=0):
+    assert_totals(report, requests_count=sent["requests"], connections_accepted=sent["connections"],
+                  connections_closed=sent["connections"] - still_open)
+    tp.assert_equal("connections.open", report.last("connections.open"), still_open)
+    latency = report.histogram("requests.latency_ns")
+    tp.assert_equal("latencies", tp.at(latency, "count"), sent["requests"])
+    tp.assert_states_add_up(report)
+
+
+def check(server, traffic, pids=None, options=()):
+    """Profiles the server under the traffic and compares. Returns the report."""
+    profiler = profile(pids or server.pids, *options)
+    sent = traffic(server.port)
+    server.settle()
+    report = profiler.stop()
+    server.stop()
+    assert_counts(report, sent)
+    return report
+
+
+@test("python ThreadingHTTPServer: closing clients")
+def python_closing():
+    check(python_server(), lambda port: closing(HttpClient, port, 150))
+
+
+@test("python ThreadingHTTPServer: keep-alive clients")
+def python_keep_alive():
+    check(python_server(), lambda port: keep_alive(HttpClient, port, 12, 20))
+
+
+@test("python ThreadingHTTPServer: a body that comes later is part of the same request")
+def python_post():
+    report = check(python_server(), lambda port: closing(HttpClient, port, 20, body=b"x" * 1000))
+    # The second piece is sent 10 ms after the first.
+    latency = report.histogram("requests.latency_ns")
+    tp.assert_at_least("mean latency", tp.at(latency, "mean"), 9000000)
+
+
+@test("python ThreadingHTTPServer: each connection's thread has its requests")
+def python_threads():
+    report = check(python_server(), lambda port: keep_alive(HttpClient, port, 5, 6))
+    served = sorted(t["requests"] for t in report.threads().values() if t["requests"])
+    tp.assert_equal("requests of each thread that served", served, [6] * 5)
+
+
+@test("nginx worker: closing clients")
+def nginx_closing():
+    check(nginx(), lambda port: closing(HttpClient, port, 300))
+
+
+@test("nginx worker: keep-alive clients")
+def nginx_keep_alive():
+    check(nginx(), lambda port: keep_alive(HttpClient, port, 20, 50))
+
+
+@test("nginx worker: files by sendfile, closing and keep-alive")
+def nginx_files():
+    check(nginx(), lambda port: added(closing(HttpClient, port, 20, path="/file"),
+                                      keep_alive(HttpClient, port, 5, 10, path="/file")))
+
+
+@test("nginx master, -f: several workers")
+def nginx_followed():
+    # With reuseport the kernel spreads the connections, so that no worker is left without.
+    server = nginx(workers=3, listen=" reuseport")
+    report = check(server, lambda port: added(closing(HttpClient, port, 150),
+                                              keep_alive(HttpClient, port, 30, 10)),
+                   pids=[server.process.pid], options=("-f",))
+    for pid in server.pids:
+        requests = tp.at(report.threads().get(pid), "requests")
+        tp.assert_at_least("requests of worker %d" % pid, requests, 1)
+
+
+@test("redis-server: closing clients")
+def redis_closing():
+    check(redis(), lambda port: closing(RedisClient, port, 200))
+
+
+@test("redis-server: keep-alive clients")
+def redis_keep_alive():
+    check(redis(), lambda port: keep_alive(RedisClient, port, 20, 50))
+
+
+def check_pool(server, kind):
+    """Connections that were open, and used, before threadprof came."""
+    pool = [kind(server.port) for _ in range(8)]
+    for client in pool:
+        client.ask()
+    profiler = profile(server.pids)
+    for _ in range(5):
+        for client in pool:
+            client.ask()
+    sent = closing(kind, server.port, 10)
+    server.settle(still_open=len(pool))
+    report = profiler.stop()
+    assert_totals(report, requests_count=sent["requests"] + 5 * len(pool),
+                  connections_accepted=sent["connections"], connections_closed=sent["connections"])
+    tp.assert_equal("connections.open", report.last("connections.open"), len(pool))
+    for client in pool:
+        client.close()
+    server.stop()
+
+
+@test("a pool that was open before: python")
+def pool_python():
+    check_pool(python_server(), HttpClient)
+
+
+@test("a pool that was open before: nginx")
+def pool_nginx():
+    check_pool(nginx(), HttpClient)
+
+
+@test("a pool that was open before: redis")
+def pool_redis():
+    check_pool(redis(), RedisClient)
+
+
+@test("a pool that was open before and is closed while threadprof watches")
+def pool_closed():
+    server = nginx()
+    pool = [HttpClient(server.port) for _ in range(6)]
+    for client in pool:
+        client.ask()
+    profiler = profile(server.pids)
+    for client in pool:
+        client.ask()
+        client.close()
+    server.settle()
+    report = profiler.stop()
+    server.stop()
+    assert_totals(report, requests_count=6, connections_accepted=0, connections_closed=6)
+    tp.assert_equal("connections.open", report.last("connections.open"), 0)
+
+
+@test("many connections at once: nginx")
+def many_nginx():
+    server = nginx()
+    profiler = profile(server.pids)
+    clients = [HttpClient(server.port) for _ in range(600)]
+    for client in clients + clients:
+        client.ask()
+    # A whole interval in which all of them are open.
+    time.sleep(1.1)
+    for client in clients:
+        client.close()
+    server.settle()
+    report = profiler.stop()
+    server.stop()
+    assert_counts(report, {"requests": 1200, "connections": 600})
+    tp.assert_equal("most connections open", report.largest("connections.open"), 600)
+
+
+@test("many connections at once: a python thread for each")
+def many_python():
+    check(python_server(), lambda port: keep_alive(HttpClient, port, 120, 3))
+
+
+def check_unfinished(server, kind):
+    profiler = profile(server.pids)
+    clients = [kind(server.port) for _ in range(10)]
+    for client in clients:
+        client.ask()
+        client.ask()
+    time.sleep(0.05)
+    report = profiler.stop()
+    assert_counts(report, {"requests": 20, "connections": 10}, still_open=10)
+    for client in clients:
+        client.close()
+    server.stop()
+
+
+@test("connections still open at the end: their last request counts, nginx")
+def unfinished_nginx():
+    check_unfinished(nginx(), HttpClient)
+
+
+@test("connections still open at the end: their last request counts, python")
+def unfinished_python():
+    check_unfinished(python_server(), HttpClient)
+
+
+@test("a request of an idle keep-alive connection counts in the interval of its answer")
+def right_interval():
+    server = nginx()
+    profiler = profile(server.pids)
+    client = HttpClient(server.port)
+    client.ask()
+    asked_ns = time.monotonic_ns()
+    # Two whole intervals without a byte: the request must not wait for what ends it.
+    time.sleep(1.3)
+    report = profiler.stop()
+    client.close()
+    server.stop()
+    counts = report.values("requests.count")
+    tp.assert_equal("requests in all", sum(c or 0 for c in counts), 1)
+    for interval in report.intervals:
+        begin_ns = interval["mono_ns"] - interval["duration_ns"]
+        if begin_ns <= asked_ns - 5000000 and asked_ns <= interval["mono_ns"]:
+            count = tp.at(interval, "requests.count")
+            tp.assert_equal("requests of the interval in which it was answered", count, 1)
+    tp.assert_equal("requests of the last interval", counts[-1], 0)
+
+
+@test("a server without a request: intervals come all the same, with zeros")
+def silence():
+    server = nginx()
+    profiler = profile(server.pids)
+    time.sleep(1.7)
+    report = profiler.stop()
+    server.stop()
+    tp.assert_at_least("intervals", len(report.intervals), 3)
+    assert_counts(report, {"requests": 0, "connections": 0})
+
+
+tp.main()

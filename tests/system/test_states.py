@@ -1,0 +1,190 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause)
+"""One thread state at a time: within 2 % or 1 ms of what the thread measured itself.
+
+And none of a state that the thread never entered.
+"""
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import tp
+from tp import test
+
+ONE_INTERVAL = "60"
+MS = 1000000
+
+
+def observe(name, *options, interval=ONE_INTERVAL):
+    workload = tp.Workload("states", *(list(options) + [name]))
+    profiler = tp.Threadprof("-p", str(workload.pid), "-i", interval)
+    truth = workload.run()
+    report = profiler.stop()
+    workload.end()
+    return truth, report
+
+
+def assert_thread(want, got, ignored):
+    where = "%s (%d)" % (want["name"], want["tid"])
+    if got is None:
+        tp.note_failure("%s: not listed" % where)
+        return
+    for state in tp.STATES:
+        if state in ignored:
+            continue
+        ns = got["state_ns"].get(state)
+        if want["state_ns"][state]:
+            tp.assert_close("%s: %s" % (where, state), ns, want["state_ns"][state], abs_ns=MS)
+        else:
+            tp.assert_at_most("%s: %s, never entered, 1 %% of wall" % (where, state), ns,
+                              got["wall_ns"] // 100)
+
+
+def assert_truth(truth, report, ignored=()):
+    threads = report.threads()
+    for want in truth["threads"]:
+        assert_thread(want, threads.get(want["tid"]), ignored)
+    tp.assert_states_add_up(report)
+    tp.assert_no_loss(report)
+
+
+def check(name, **options):
+    truth, report = observe(name, **options)
+    assert_truth(truth, report)
+    threads = report.threads()
+    for want in truth["threads"]:
+        wall_ns = tp.at(threads.get(want["tid"]), "wall_ns")
+        tp.assert_close("%s: wall_ns" % want["name"], wall_ns, want["wall_ns"], abs_ns=MS)
+
+
+@test("cpu: a spinner")
+def cpu():
+    check("cpu")
+
+
+@test("runq: two spinners on one CPU")
+def runq():
+    check("runq")
+
+
+@test("lock: a mutex that another thread holds")
+def lock():
+    check("lock")
+
+
+@test("lock: a read-write lock that another thread holds")
+def rwlock():
+    check("rwlock")
+
+
+@test("idle: a condition variable with no request in hand")
+def cond_idle():
+    check("cond-idle")
+
+
+@test("wait: a condition variable with a request in hand")
+def cond_serving():
+    check("cond-serving")
+
+
+@test("wait: a semaphore with a request in hand")
+def sem_serving():
+    check("sem-serving")
+
+
+@test("disk: fdatasync and direct reads")
+def disk():
+    candidates = (os.environ.get("TMPDIR"), "/var/tmp", tp.ROOT)
+    directory = next((d for d in candidates if d and is_on_disk(d)), None)
+    if not directory:
+        tp.skip("no directory here takes direct I/O (all of them are in memory)")
+    truth, report = observe("disk", "--dir", directory)
+    tp.assert_at_least("time that the disk took", truth["threads"][0]["state_ns"]["disk"], 50 * MS)
+    assert_truth(truth, report)
+
+
+def is_on_disk(directory):
+    """Direct I/O works on some kernels' tmpfs too, but there is nothing to wait for."""
+    best, kind = "", ""
+    with open("/proc/self/mounts") as mounts:
+        for line in mounts:
+            _, point, this_kind = line.split()[:3]
+            path = os.path.realpath(directory)
+            if (path + "/").startswith(point.rstrip("/") + "/") and len(point) >= len(best):
+                best, kind = point, this_kind
+    return kind not in ("tmpfs", "ramfs")
+
+
+@test("net: a send to a slow reader with a request in hand")
+def net_send():
+    check("net-send")
+
+
+@test("net: a read from an upstream with a request in hand")
+def net_read():
+    check("net-read")
+
+
+@test("net: poll for an upstream with a request in hand")
+def net_poll():
+    check("net-poll")
+
+
+@test("idle: epoll_wait with no request in hand")
+def epoll():
+    check("epoll")
+
+
+@test("idle: the wait for the first and the next request of a connection")
+def read_idle():
+    check("read-idle")
+
+
+@test("sleep: nanosleep")
+def sleep():
+    check("sleep")
+
+
+@test("other: a pipe")
+def pipe():
+    check("pipe")
+
+
+@test("other: stopped by SIGSTOP")
+def stop():
+    check("stop")
+
+
+@test("threads that were there before: a mutex")
+def early_lock():
+    # Before the start both wait in a pipe read, and nobody knows how much of that was watched.
+    truth, report = observe("lock", "--early")
+    assert_truth(truth, report, ignored=("other",))
+
+
+@test("threads that were there before: a condition variable with a request in hand")
+def early_wait():
+    truth, report = observe("cond-serving", "--early")
+    assert_truth(truth, report, ignored=("other",))
+
+
+@test("stretches cut by many interval ends: the sums are the same")
+def short_intervals():
+    for name in ("lock", "cpu", "runq", "net-read"):
+        truth, report = observe(name, interval="0.05")
+        tp.assert_at_least("%s: intervals" % name, len(report.intervals), 5)
+        assert_truth(truth, report)
+
+
+@test("a stretch longer than the interval is in every interval it covers")
+def open_stretches():
+    truth, report = observe("stop", interval="0.02")
+    assert_truth(truth, report)
+    tid = truth["threads"][0]["tid"]
+    entries = [t for i in report.intervals for t in i["threads"] if t["tid"] == tid]
+    whole = [t for t in entries if t["state_ns"]["other"] >= 0.98 * t["wall_ns"] > 0]
+    # Each of the six stops lasts 60 ms, which covers at least one 20 ms interval wholly.
+    tp.assert_at_least("intervals in which the thread was stopped all the time", len(whole), 4)
+
+
+tp.main()

@@ -1,0 +1,1073 @@
+// SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause)
+/*
+ * A server that knows the right answer: one acceptor, a queue, N workers, and a scripted client in
+ * a process of its own. It reads CLOCK_MONOTONIC next to the very calls a profiler would watch, so
+ * its figures and the profiler's must agree.
+ *
+ *   known [--script plain|odd|calls|hold|backlog] [--workers N] [--idle-threads N] [--backlog N]
+ *
+ * stdout: {"type":"ready",...} once every thread is up; then a line on stdin starts the traffic;
+ * then {"type":"truth",...}; then end of file on stdin ends it. Exit code 1 when server and client
+ * disagree about what happened.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MSG_SIZE 16
+#define MAX_ITEMS 1024
+#define MAX_WORKERS 16
+#define MAX_IDLE 16
+#define HOLD_MS 700
+
+struct conn {
+	int fd;
+	unsigned id;
+	uint64_t accept_ns, first_read_ns, end_ns;
+	unsigned requests;
+};
+
+struct worker {
+	pthread_t thread;
+	pid_t tid;
+	unsigned requests;
+	uint64_t busy_ns, sleep_ns, lock_ns;
+};
+
+struct moment {
+	uint64_t at_ns, delay_ns;
+};
+
+struct named_lock {
+	const char *name;
+	pthread_mutex_t *mutex;
+	uint64_t waits[MAX_ITEMS];
+	atomic_uint nr_waits;
+};
+
+/* Written by the client's process, so that the server can compare its own count with it. */
+struct client_count {
+	atomic_uint connections, answered, unanswered;
+};
+
+/* External linkage: a profiler that names lock addresses by symbol has a name to find. */
+pthread_mutex_t big_lock = PTHREAD_MUTEX_INITIALIZER;
+pthread_mutex_t small_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static struct named_lock locks[] = {
+	{ .name = "big_lock", .mutex = &big_lock },
+	{ .name = "small_lock", .mutex = &small_lock },
+};
+
+static const char *script = "plain";
+static unsigned nr_workers = 4, nr_idle = 2;
+static int backlog = 64;
+
+static int listen_fd = -1, file_fd = -1;
+static struct sockaddr_in server_addr;
+static struct client_count *client_count;
+
+static struct conn conns[MAX_ITEMS];
+static atomic_uint nr_conns, nr_ended;
+static uint64_t latencies[MAX_ITEMS];
+static atomic_uint nr_requests, nr_unanswered;
+static struct worker workers[MAX_WORKERS];
+static pid_t acceptor_tid;
+static atomic_bool stopping;
+
+static pthread_mutex_t queue_mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t queue_cond = PTHREAD_COND_INITIALIZER;
+static struct conn *queue[MAX_ITEMS];
+static unsigned queue_head, queue_tail;
+static pthread_mutex_t idle_mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t idle_cond = PTHREAD_COND_INITIALIZER;
+static pthread_barrier_t all_up;
+
+__attribute__((noreturn, format(printf, 1, 2))) static void die(const char *format, ...)
+{
+	int saved = errno;
+	va_list args;
+
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fprintf(stderr, ": %s\n", strerror(saved));
+	_exit(1);
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
+}
+
+static void sleep_ms(unsigned ms)
+{
+	struct timespec ts = { ms / 1000, ms % 1000 * 1000000l };
+
+	while (clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, &ts) == EINTR)
+		;
+}
+
+static pid_t name_thread(const char *name)
+{
+	prctl(PR_SET_NAME, name);
+	/* The default slack of 50 us would make every scripted sleep longer than asked. */
+	prctl(PR_SET_TIMERSLACK, 1);
+	return syscall(SYS_gettid);
+}
+
+/*
+ * Time this thread was runnable without a CPU: a sleep that is over and not yet run is no longer a
+ * sleep.
+ */
+static uint64_t run_delay_ns(void)
+{
+	static __thread int fd = -1;
+	unsigned long long cpu, delay = 0;
+	char text[96];
+	ssize_t len;
+
+	if (fd < 0)
+		fd = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
+	len = fd < 0 ? 0 : pread(fd, text, sizeof(text) - 1, 0);
+	if (len <= 0)
+		return 0;
+	text[len] = '\0';
+	return sscanf(text, "%llu %llu", &cpu, &delay) == 2 ? delay : 0;
+}
+
+/*
+ * Both clocks at one moment: a thread that loses its CPU between them would count that as blocked.
+ */
+static struct moment snapshot(void)
+{
+	struct moment moment;
+	uint64_t before_ns;
+
+	for (unsigned tries = 0; tries < 100; tries++) {
+		before_ns = now_ns();
+		moment.delay_ns = run_delay_ns();
+		moment.at_ns = now_ns();
+		if (moment.at_ns - before_ns < 50000)
+			break;
+	}
+	return moment;
+}
+
+static uint64_t blocked_since(struct moment begin)
+{
+	struct moment end = snapshot();
+
+	return end.at_ns - begin.at_ns - (end.delay_ns - begin.delay_ns);
+}
+
+static void pause_ms(struct worker *w, unsigned ms)
+{
+	struct moment begin = snapshot();
+
+	sleep_ms(ms);
+	w->sleep_ns += blocked_since(begin);
+}
+
+static void spin_ms(unsigned ms)
+{
+	uint64_t end = now_ns() + ms * 1000000ull;
+
+	while (now_ns() < end)
+		;
+}
+
+static void hold_lock(struct worker *w, struct named_lock *lock, unsigned ms)
+{
+	struct moment begin = snapshot();
+
+	if (pthread_mutex_trylock(lock->mutex)) {
+		pthread_mutex_lock(lock->mutex);
+		lock->waits[atomic_fetch_add(&lock->nr_waits, 1)] = now_ns() - begin.at_ns;
+		w->lock_ns += blocked_since(begin);
+	}
+	pause_ms(w, ms);
+	pthread_mutex_unlock(lock->mutex);
+}
+
+/* ---- every call by which a server reads and writes ---- */
+
+static ssize_t by_read(int fd, char *buf, size_t len)
+{
+	return read(fd, buf, len);
+}
+static ssize_t by_recv(int fd, char *buf, size_t len)
+{
+	return recv(fd, buf, len, 0);
+}
+
+static ssize_t by_readv(int fd, char *buf, size_t len)
+{
+	struct iovec iov[2] = { { buf, len / 2 }, { buf + len / 2, len - len / 2 } };
+
+	return readv(fd, iov, 2);
+}
+
+static ssize_t by_recvmsg(int fd, char *buf, size_t len)
+{
+	struct iovec iov = { buf, len };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+	return recvmsg(fd, &msg, 0);
+}
+
+static ssize_t by_recvmmsg(int fd, char *buf, size_t len)
+{
+	struct iovec iov = { buf, len };
+	struct mmsghdr msg = { .msg_hdr = { .msg_iov = &iov, .msg_iovlen = 1 } };
+	int got = recvmmsg(fd, &msg, 1, MSG_WAITFORONE, NULL);
+
+	return got < 0 ? got : (ssize_t)msg.msg_len;
+}
+
+static ssize_t by_write(int fd, const char *buf, size_t len)
+{
+	return write(fd, buf, len);
+}
+static ssize_t by_send(int fd, const char *buf, size_t len)
+{
+	return send(fd, buf, len, MSG_NOSIGNAL);
+}
+
+static ssize_t by_writev(int fd, const char *buf, size_t len)
+{
+	struct iovec iov[2] = { { (char *)buf, len / 2 },
+				{ (char *)buf + len / 2, len - len / 2 } };
+
+	return writev(fd, iov, 2);
+}
+
+static ssize_t by_sendmsg(int fd, const char *buf, size_t len)
+{
+	struct iovec iov = { (char *)buf, len };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+	return sendmsg(fd, &msg, MSG_NOSIGNAL);
+}
+
+static ssize_t by_sendmmsg(int fd, const char *buf, size_t len)
+{
+	struct iovec iov = { (char *)buf, len };
+	struct mmsghdr msg = { .msg_hdr = { .msg_iov = &iov, .msg_iovlen = 1 } };
+	int sent = sendmmsg(fd, &msg, 1, MSG_NOSIGNAL);
+
+	return sent < 0 ? sent : (ssize_t)msg.msg_len;
+}
+
+static ssize_t by_sendfile(int fd, const char *buf, size_t len)
+{
+	off_t offset = 0;
+
+	if (pwrite(file_fd, buf, len, 0) != (ssize_t)len)
+		die("pwrite");
+	return sendfile(fd, file_fd, &offset, len);
+}
+
+static ssize_t by_splice(int fd, const char *buf, size_t len)
+{
+	int pipe_fds[2];
+	ssize_t sent;
+
+	if (pipe(pipe_fds) || write(pipe_fds[1], buf, len) != (ssize_t)len)
+		die("pipe");
+	sent = splice(pipe_fds[0], NULL, fd, NULL, len, 0);
+	close(pipe_fds[0]);
+	close(pipe_fds[1]);
+	return sent;
+}
+
+static ssize_t (*const readers[])(int, char *, size_t) = { by_read, by_recv, by_readv, by_recvmsg,
+							   by_recvmmsg };
+static ssize_t (*const writers[])(int, const char *, size_t) = {
+	by_write, by_send, by_writev, by_sendmsg, by_sendmmsg, by_sendfile, by_splice,
+};
+#define NR_READERS (sizeof(readers) / sizeof(readers[0]))
+#define NR_WRITERS (sizeof(writers) / sizeof(writers[0]))
+
+/*
+ * The script "calls" meets every pair once; the others keep to the two plainest calls of each side.
+ */
+static unsigned variant(const struct conn *c, unsigned all)
+{
+	return c->id % (strcmp(script, "calls") ? 2 : all);
+}
+
+/* ---- the server ---- */
+
+static bool read_request(struct conn *c, char *msg, uint64_t *first_ns)
+{
+	size_t have = 0;
+	ssize_t got;
+
+	while (have < MSG_SIZE) {
+		if (!c->first_read_ns)
+			c->first_read_ns = now_ns();
+		got = readers[variant(c, NR_READERS)](c->fd, msg + have, MSG_SIZE - have);
+		if (got <= 0)
+			return false;
+		if (!have)
+			*first_ns = now_ns();
+		have += got;
+	}
+	return true;
+}
+
+static void respond(struct conn *c, size_t len)
+{
+	static const char reply[MSG_SIZE] = "answer.........";
+
+	if (writers[variant(c, NR_WRITERS)](c->fd, reply, len) != (ssize_t)len)
+		die("write of a response");
+}
+
+static void do_work(struct worker *w, char op, unsigned ms)
+{
+	switch (op) {
+	case 'S':
+		pause_ms(w, ms);
+		break;
+	case 'C':
+		spin_ms(ms);
+		break;
+	case 'L':
+		hold_lock(w, &locks[0], ms);
+		break;
+	case 'M':
+		hold_lock(w, &locks[1], ms);
+		break;
+	}
+}
+
+static void count_request(struct worker *w, struct conn *c, uint64_t first_ns)
+{
+	uint64_t latency = now_ns() - first_ns;
+
+	latencies[atomic_fetch_add(&nr_requests, 1)] = latency;
+	w->busy_ns += latency;
+	w->requests++;
+	c->requests++;
+}
+
+/*
+ * A request is an operation, 'k'eep-alive or 'c'lose, and milliseconds. Returns whether the
+ * connection goes on.
+ */
+static bool serve_one(struct worker *w, struct conn *c)
+{
+	char msg[MSG_SIZE + 1] = "";
+	uint64_t first_ns = 0;
+	unsigned ms;
+
+	if (!read_request(c, msg, &first_ns))
+		return false;
+	ms = atoi(msg + 2);
+	do_work(w, msg[0], ms);
+	if (msg[0] == 'N') {
+		atomic_fetch_add(&nr_unanswered, 1);
+		return false;
+	}
+	if (msg[0] == 'W') {
+		respond(c, MSG_SIZE / 2);
+		pause_ms(w, ms);
+		respond(c, MSG_SIZE / 2);
+	} else {
+		respond(c, MSG_SIZE);
+	}
+	count_request(w, c, first_ns);
+	if (msg[0] == 'G')
+		pause_ms(w, ms);
+	return msg[1] == 'k';
+}
+
+static void end_connection(struct conn *c)
+{
+	unsigned way = c->id % 3;
+
+	if (way == 1)
+		shutdown(c->fd, SHUT_WR);
+	if (way == 2)
+		shutdown(c->fd, SHUT_RDWR);
+	if (way)
+		c->end_ns = now_ns();
+	close(c->fd);
+	if (!way)
+		c->end_ns = now_ns();
+	atomic_fetch_add(&nr_ended, 1);
+}
+
+static struct conn *queue_pop(void)
+{
+	struct conn *c = NULL;
+
+	pthread_mutex_lock(&queue_mutex);
+	while (queue_head == queue_tail && !stopping)
+		pthread_cond_wait(&queue_cond, &queue_mutex);
+	if (queue_head != queue_tail)
+		c = queue[queue_head++];
+	pthread_mutex_unlock(&queue_mutex);
+	return c;
+}
+
+static void *worker_main(void *arg)
+{
+	struct worker *w = arg;
+	struct conn *c;
+
+	w->tid = name_thread("worker");
+	run_delay_ns();
+	pthread_barrier_wait(&all_up);
+	while ((c = queue_pop())) {
+		while (serve_one(w, c))
+			;
+		end_connection(c);
+	}
+	return NULL;
+}
+
+static void *idle_main(void *arg)
+{
+	name_thread("spare");
+	pthread_barrier_wait(&all_up);
+	pthread_mutex_lock(&idle_mutex);
+	while (!stopping)
+		pthread_cond_wait(&idle_cond, &idle_mutex);
+	pthread_mutex_unlock(&idle_mutex);
+	return arg;
+}
+
+static void queue_push(struct conn *c)
+{
+	pthread_mutex_lock(&queue_mutex);
+	queue[queue_tail++] = c;
+	pthread_mutex_unlock(&queue_mutex);
+	pthread_cond_signal(&queue_cond);
+}
+
+static void *acceptor_main(void *arg)
+{
+	struct conn *c;
+	unsigned id;
+	int fd;
+
+	acceptor_tid = name_thread("acceptor");
+	pthread_barrier_wait(&all_up);
+	for (;;) {
+		id = nr_conns;
+		fd = id % 2 ? accept(listen_fd, NULL, NULL)
+			    : accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
+		if (fd < 0)
+			return arg;
+		if (id == MAX_ITEMS)
+			die("more than %d connections", MAX_ITEMS);
+		c = &conns[id];
+		*c = (struct conn){ .fd = fd, .id = id, .accept_ns = now_ns() };
+		atomic_store(&nr_conns, id + 1);
+		queue_push(c);
+		/* The rest of the clients has to wait in the kernel's queue. */
+		if (!strcmp(script, "backlog") && id == 0)
+			sleep_ms(HOLD_MS);
+	}
+}
+
+/* ---- the client, a process of its own: its threads and waits are not the target's ---- */
+
+static int dial(void)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	if (fd < 0 || connect(fd, (struct sockaddr *)&server_addr, sizeof(server_addr)))
+		die("connect");
+	atomic_fetch_add(&client_count->connections, 1);
+	return fd;
+}
+
+static void send_all(int fd, const char *buf, size_t len)
+{
+	if (send(fd, buf, len, MSG_NOSIGNAL) != (ssize_t)len)
+		die("send of a request");
+}
+
+static void format_request(char *msg, char op, bool keep, unsigned ms)
+{
+	memset(msg, '.', MSG_SIZE);
+	msg[0] = op;
+	msg[1] = keep ? 'k' : 'c';
+	msg[snprintf(msg + 2, MSG_SIZE - 2, "%u", ms) + 2] = ' ';
+}
+
+static void await_answer(int fd)
+{
+	char reply[MSG_SIZE];
+
+	if (recv(fd, reply, MSG_SIZE, MSG_WAITALL) != MSG_SIZE)
+		die("no answer");
+	atomic_fetch_add(&client_count->answered, 1);
+}
+
+static void hang_up(int fd)
+{
+	char byte;
+
+	/* The server ends first, so that the end it measures is its own doing. */
+	while (recv(fd, &byte, 1, 0) > 0)
+		;
+	close(fd);
+}
+
+static void ask(int fd, char op, bool keep, unsigned ms)
+{
+	char msg[MSG_SIZE];
+
+	format_request(msg, op, keep, ms);
+	send_all(fd, msg, MSG_SIZE);
+	await_answer(fd);
+}
+
+static void one_shot(char op, unsigned ms)
+{
+	int fd = dial();
+
+	ask(fd, op, false, ms);
+	hang_up(fd);
+}
+
+static void late_shot(char op, unsigned ms)
+{
+	int fd = dial();
+
+	sleep_ms(10);
+	ask(fd, op, false, ms);
+	hang_up(fd);
+}
+
+struct task {
+	pthread_t thread;
+	char op;
+	unsigned ms, repeat;
+};
+
+static void *task_main(void *arg)
+{
+	struct task *task = arg;
+	unsigned i;
+	int fd = dial();
+
+	for (i = 1; i < task->repeat; i++) {
+		ask(fd, task->op, true, task->ms);
+		sleep_ms(4);
+	}
+	ask(fd, task->op, false, task->ms);
+	hang_up(fd);
+	return NULL;
+}
+
+static void start_tasks(struct task *tasks, unsigned nr, char op, unsigned ms, unsigned repeat)
+{
+	unsigned i;
+
+	for (i = 0; i < nr; i++) {
+		tasks[i] = (struct task){ .op = op, .ms = ms, .repeat = repeat };
+		if (pthread_create(&tasks[i].thread, NULL, task_main, &tasks[i]))
+			die("pthread_create");
+	}
+}
+
+static void join_tasks(struct task *tasks, unsigned nr)
+{
+	while (nr--)
+		pthread_join(tasks[nr].thread, NULL);
+}
+
+static void at_once(unsigned nr, char op, unsigned ms, unsigned repeat)
+{
+	struct task tasks[32];
+
+	start_tasks(tasks, nr, op, ms, repeat);
+	join_tasks(tasks, nr);
+	sleep_ms(5);
+}
+
+/* Every worker is busy long before the burst comes, so the queue's maximum has no race in it. */
+static void burst(unsigned nr, unsigned busy_ms, unsigned ms)
+{
+	struct task first[MAX_WORKERS], rest[32];
+
+	start_tasks(first, nr_workers, 'S', busy_ms, 1);
+	sleep_ms(busy_ms / 4);
+	start_tasks(rest, nr, 'S', ms, 1);
+	join_tasks(first, nr_workers);
+	join_tasks(rest, nr);
+	sleep_ms(5);
+}
+
+static void run_plain(void)
+{
+	unsigned i;
+
+	for (i = 0; i < 5; i++) {
+		one_shot('S', 20);
+		late_shot('S', 20);
+	}
+	burst(8, 60, 30);
+	at_once(4, 'S', 5, 5);
+	for (i = 0; i < 3; i++)
+		at_once(nr_workers, 'L', 10, 1);
+	at_once(2, 'M', 15, 1);
+	one_shot('C', 10);
+	one_shot('C', 10);
+}
+
+static void odd_unanswered(void)
+{
+	char msg[MSG_SIZE];
+	int fd = dial();
+
+	format_request(msg, 'N', false, 0);
+	send_all(fd, msg, MSG_SIZE);
+	atomic_fetch_add(&client_count->unanswered, 1);
+	hang_up(fd);
+}
+
+static void odd_silent(void)
+{
+	int fd = dial();
+
+	sleep_ms(3);
+	close(fd);
+}
+
+static void odd_in_two_pieces(void)
+{
+	char msg[MSG_SIZE];
+	int fd = dial();
+
+	format_request(msg, 'S', false, 5);
+	send_all(fd, msg, MSG_SIZE / 2);
+	sleep_ms(10);
+	send_all(fd, msg + MSG_SIZE / 2, MSG_SIZE / 2);
+	await_answer(fd);
+	hang_up(fd);
+}
+
+static void odd_pipelined(void)
+{
+	char msg[2 * MSG_SIZE];
+	int fd = dial();
+
+	format_request(msg, 'S', true, 5);
+	format_request(msg + MSG_SIZE, 'S', false, 5);
+	send_all(fd, msg, sizeof(msg));
+	await_answer(fd);
+	await_answer(fd);
+	hang_up(fd);
+}
+
+static void odd_half_closed(void)
+{
+	char msg[MSG_SIZE];
+	int fd = dial();
+
+	format_request(msg, 'S', true, 5);
+	send_all(fd, msg, MSG_SIZE);
+	shutdown(fd, SHUT_WR);
+	await_answer(fd);
+	hang_up(fd);
+}
+
+static void run_odd(void)
+{
+	unsigned i;
+
+	for (i = 0; i < 4; i++) {
+		one_shot('W', 10);
+		one_shot('G', 20);
+		odd_unanswered();
+		odd_silent();
+		odd_in_two_pieces();
+		odd_pipelined();
+		odd_half_closed();
+	}
+}
+
+static void run_calls(void)
+{
+	unsigned i;
+
+	/*
+	 * 5 and 7 have no common factor: 35 connections in a row meet every pair of read and write
+	 * call.
+	 */
+	for (i = 0; i < NR_READERS * NR_WRITERS; i++)
+		one_shot('S', 1);
+}
+
+static void run_hold(void)
+{
+	burst(5, HOLD_MS, 1);
+}
+
+static void run_backlog(void)
+{
+	at_once(7, 'S', 1, 1);
+}
+
+static const struct {
+	const char *name;
+	void (*run)(void);
+} scripts[] = {
+	{ "plain", run_plain }, { "odd", run_odd },	    { "calls", run_calls },
+	{ "hold", run_hold },	{ "backlog", run_backlog },
+};
+
+static void client_main(int go_fd)
+{
+	unsigned i;
+	char byte;
+
+	prctl(PR_SET_NAME, "known-client");
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	close(listen_fd);
+	if (read(go_fd, &byte, 1) != 1)
+		_exit(0);
+	for (i = 0; i < sizeof(scripts) / sizeof(scripts[0]); i++)
+		if (!strcmp(script, scripts[i].name))
+			scripts[i].run();
+	_exit(0);
+}
+
+/* ---- the truth ---- */
+
+static int compare_u64(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static uint64_t nearest_rank(const uint64_t *sorted, unsigned nr, unsigned percent)
+{
+	return nr ? sorted[(nr * percent + 99) / 100 - 1] : 0;
+}
+
+static void print_distribution(const char *name, uint64_t *values, unsigned nr)
+{
+	uint64_t sum = 0;
+	unsigned i;
+
+	qsort(values, nr, sizeof(*values), compare_u64);
+	for (i = 0; i < nr; i++)
+		sum += values[i];
+	printf("\"%s\":{\"count\":%u,\"sum\":%llu,\"p50\":%llu,\"p90\":%llu,\"p99\":%llu,"
+	       "\"max\":%llu}",
+	       name, nr, (unsigned long long)sum, (unsigned long long)nearest_rank(values, nr, 50),
+	       (unsigned long long)nearest_rank(values, nr, 90),
+	       (unsigned long long)nearest_rank(values, nr, 99),
+	       (unsigned long long)(nr ? values[nr - 1] : 0));
+}
+
+static uint64_t queue_end_ns(const struct conn *c)
+{
+	return c->first_read_ns ? c->first_read_ns : c->end_ns;
+}
+
+static void print_connections(void)
+{
+	uint64_t values[MAX_ITEMS];
+	unsigned i;
+
+	for (i = 0; i < nr_conns; i++)
+		values[i] = conns[i].end_ns - conns[i].accept_ns;
+	printf("\"connections\":{\"accepted\":%u,\"closed\":%u,\"open\":%u,", nr_conns, nr_ended,
+	       nr_conns - nr_ended);
+	print_distribution("latency_ns", values, nr_conns);
+	printf("},");
+}
+
+static void print_requests(void)
+{
+	uint64_t waits[MAX_ITEMS];
+	unsigned i, nr = 0;
+
+	for (i = 0; i < nr_conns; i++)
+		if (conns[i].requests)
+			waits[nr++] = queue_end_ns(&conns[i]) - conns[i].accept_ns;
+	printf("\"requests\":{\"count\":%u,\"unanswered\":%u,", nr_requests, nr_unanswered);
+	print_distribution("latency_ns", latencies, nr_requests);
+	printf(",");
+	print_distribution("queue_wait_ns", waits, nr);
+	printf("},");
+}
+
+/*
+ * Depth changes only where a connection is accepted, so its maximum is found at one of those
+ * moments.
+ */
+static unsigned queue_max(void)
+{
+	unsigned i, j, depth, max = 0;
+
+	for (i = 0; i < nr_conns; i++) {
+		for (depth = 0, j = 0; j < nr_conns; j++)
+			depth += conns[j].accept_ns <= conns[i].accept_ns &&
+				 queue_end_ns(&conns[j]) > conns[i].accept_ns;
+		if (depth > max)
+			max = depth;
+	}
+	return max;
+}
+
+static void print_queue(void)
+{
+	uint64_t integral = 0;
+	unsigned i;
+
+	for (i = 0; i < nr_conns; i++)
+		integral += queue_end_ns(&conns[i]) - conns[i].accept_ns;
+	printf("\"queue\":{\"max\":%u,\"integral_ns\":%llu,\"backlog\":%d},", queue_max(),
+	       (unsigned long long)integral, backlog);
+}
+
+static void print_locks(void)
+{
+	unsigned i;
+
+	printf("\"locks\":[");
+	for (i = 0; i < sizeof(locks) / sizeof(locks[0]); i++) {
+		printf("%s{\"name\":\"%s\",\"addr\":\"%p\",", i ? "," : "", locks[i].name,
+		       (void *)locks[i].mutex);
+		print_distribution("wait_ns", locks[i].waits, locks[i].nr_waits);
+		printf("}");
+	}
+	printf("],");
+}
+
+static void print_threads(void)
+{
+	unsigned i, active = 0;
+
+	printf("\"threads\":[");
+	for (i = 0; i < nr_workers; i++) {
+		active += workers[i].requests > 0;
+		printf("%s{\"tid\":%d,\"requests\":%u,\"busy_ns\":%llu,\"sleep_ns\":%llu,"
+		       "\"lock_ns\":%llu}",
+		       i ? "," : "", workers[i].tid, workers[i].requests,
+		       (unsigned long long)workers[i].busy_ns,
+		       (unsigned long long)workers[i].sleep_ns,
+		       (unsigned long long)workers[i].lock_ns);
+	}
+	printf("],\"acceptor_tid\":%d,\"utilization\":{\"active\":%u,\"threads\":%u}", acceptor_tid,
+	       active, nr_workers + nr_idle + 2);
+}
+
+static void print_truth(void)
+{
+	printf("{\"type\":\"truth\",\"script\":\"%s\",", script);
+	print_connections();
+	print_requests();
+	print_queue();
+	print_locks();
+	print_threads();
+	printf("}\n");
+	fflush(stdout);
+}
+
+/* ---- main ---- */
+
+static void open_listener(void)
+{
+	socklen_t len = sizeof(server_addr);
+
+	server_addr = (struct sockaddr_in){ .sin_family = AF_INET,
+					    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (listen_fd < 0 || bind(listen_fd, (struct sockaddr *)&server_addr, len) ||
+	    listen(listen_fd, backlog))
+		die("listen");
+	getsockname(listen_fd, (struct sockaddr *)&server_addr, &len);
+	file_fd = memfd_create("response", MFD_CLOEXEC);
+	client_count = mmap(NULL, sizeof(*client_count), PROT_READ | PROT_WRITE,
+			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (file_fd < 0 || client_count == MAP_FAILED)
+		die("memfd_create or mmap");
+}
+
+static pid_t fork_client(int *go_fd)
+{
+	int fds[2];
+	pid_t pid;
+
+	if (pipe2(fds, O_CLOEXEC) || (pid = fork()) < 0)
+		die("fork");
+	if (!pid) {
+		close(fds[1]);
+		client_main(fds[0]);
+	}
+	close(fds[0]);
+	*go_fd = fds[1];
+	return pid;
+}
+
+static void start_threads(pthread_t *acceptor, pthread_t *idle)
+{
+	unsigned i;
+
+	pthread_barrier_init(&all_up, NULL, nr_workers + nr_idle + 2);
+	for (i = 0; i < nr_workers; i++)
+		if (pthread_create(&workers[i].thread, NULL, worker_main, &workers[i]))
+			die("pthread_create");
+	for (i = 0; i < nr_idle; i++)
+		if (pthread_create(&idle[i], NULL, idle_main, NULL))
+			die("pthread_create");
+	if (pthread_create(acceptor, NULL, acceptor_main, NULL))
+		die("pthread_create");
+	pthread_barrier_wait(&all_up);
+}
+
+static void stop_threads(pthread_t acceptor, pthread_t *idle)
+{
+	unsigned i;
+
+	stopping = true;
+	shutdown(listen_fd, SHUT_RDWR);
+	pthread_join(acceptor, NULL);
+	pthread_mutex_lock(&queue_mutex);
+	pthread_cond_broadcast(&queue_cond);
+	pthread_mutex_unlock(&queue_mutex);
+	pthread_mutex_lock(&idle_mutex);
+	pthread_cond_broadcast(&idle_cond);
+	pthread_mutex_unlock(&idle_mutex);
+	for (i = 0; i < nr_workers; i++)
+		pthread_join(workers[i].thread, NULL);
+	for (i = 0; i < nr_idle; i++)
+		pthread_join(idle[i], NULL);
+}
+
+static bool run_traffic(pid_t client, int go_fd)
+{
+	unsigned tries;
+	int status;
+
+	if (write(go_fd, "g", 1) != 1 || waitpid(client, &status, 0) != client)
+		die("client");
+	for (tries = 0; tries < 5000 && nr_ended < client_count->connections; tries++)
+		sleep_ms(1);
+	if (status || nr_conns != client_count->connections || nr_ended != nr_conns ||
+	    nr_requests != client_count->answered || nr_unanswered != client_count->unanswered) {
+		fprintf(stderr,
+			"server: %u connections, %u ended, %u answered; "
+			"client: %u, %u answered, status %d\n",
+			nr_conns, nr_ended, nr_requests, client_count->connections,
+			client_count->answered, status);
+		return false;
+	}
+	return true;
+}
+
+static unsigned parse_count(const char *text, unsigned min, unsigned max)
+{
+	char *end;
+	unsigned long value = strtoul(text, &end, 10);
+
+	if (!*text || *end || value < min || value > max) {
+		fprintf(stderr, "known: '%s' is not a number from %u to %u\n", text, min, max);
+		exit(2);
+	}
+	return value;
+}
+
+static void parse_script(const char *name)
+{
+	unsigned i;
+
+	for (i = 0; i < sizeof(scripts) / sizeof(scripts[0]); i++)
+		if (!strcmp(name, scripts[i].name)) {
+			script = name;
+			return;
+		}
+	fprintf(stderr, "known: no script '%s'\n", name);
+	exit(2);
+}
+
+static void parse_options(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "script", required_argument, NULL, 's' },
+		{ "workers", required_argument, NULL, 'w' },
+		{ "idle-threads", required_argument, NULL, 'i' },
+		{ "backlog", required_argument, NULL, 'b' },
+		{ 0 },
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "s:w:i:b:", options, NULL)) != -1) {
+		switch (c) {
+		case 's':
+			parse_script(optarg);
+			break;
+		case 'w':
+			nr_workers = parse_count(optarg, 1, MAX_WORKERS);
+			break;
+		case 'i':
+			nr_idle = parse_count(optarg, 0, MAX_IDLE);
+			break;
+		case 'b':
+			backlog = parse_count(optarg, 1, 4096);
+			break;
+		default:
+			exit(2);
+		}
+	}
+}
+
+int main(int argc, char **argv)
+{
+	pthread_t acceptor, idle[MAX_IDLE];
+	pid_t client;
+	char line[64];
+	bool agreed;
+	int go_fd;
+
+	parse_options(argc, argv);
+	signal(SIGPIPE, SIG_IGN);
+	open_listener();
+	client = fork_client(&go_fd);
+	start_threads(&acceptor, idle);
+	printf("{\"type\":\"ready\",\"pid\":%d,\"port\":%d}\n", getpid(),
+	       ntohs(server_addr.sin_port));
+	fflush(stdout);
+	if (!fgets(line, sizeof(line), stdin))
+		return 0;
+	agreed = run_traffic(client, go_fd);
+	print_truth();
+	while (fgets(line, sizeof(line), stdin))
+		;
+	stop_threads(acceptor, idle);
+	return agreed ? 0 : 1;
+}

@@ -1,0 +1,886 @@
+// SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause)
+/*
+ * One thread state at a time, and how long each thread really was in it.
+ *
+ *   states [--early] [--dir DIR] NAME      (states --list names them)
+ *
+ * stdout: {"type":"ready",...}; a line on stdin starts the script; then {"type":"truth",...} with
+ * one entry per thread; then end of file on stdin ends the program. Clients, upstreams and whoever
+ * sends signals are processes of their own, so that the target's threads are only the ones listed
+ * and the main thread.
+ *
+ * Without --early the threads are born after the start, so that their whole life is known. With it
+ * they exist before, blocked in a pipe read, and that stretch is in their "other".
+ *
+ * What a blocking call took is its wall time less the CPU time used and the time spent runnable in
+ * it; the kernel's schedstat knows the latter. "cpu" is the rest of the thread's wall time: a
+ * thread's CPU clock leaves out what the hypervisor and interrupts took, the scheduler's switches
+ * don't.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MS 1000000ull
+#define ROUNDS 15
+#define ROUND_MS 30
+#define SEND_BYTES (2u << 20)
+#define SEND_REQUESTS 4
+
+enum state { CPU, RUNQ, LOCK, WAIT, DISK, NET, IDLE, SLEEP, OTHER, NR_STATES };
+static const char *const state_names[] = { "cpu", "runq", "lock",  "wait", "disk",
+					   "net", "idle", "sleep", "other" };
+
+struct self {
+	const char *name;
+	void (*script)(struct self *self);
+	pthread_t thread;
+	pid_t tid;
+	uint64_t start_ns, birth_delay_ns, wall_ns, cpu_clock_ns, delay_ns, state_ns[NR_STATES];
+	int schedstat_fd;
+};
+
+struct span {
+	uint64_t at_ns, cpu_ns, delay_ns;
+};
+
+static bool early;
+static const char *data_dir;
+static int listen_fd = -1, upstream_fd = -1, gate[2];
+static struct sockaddr_in server_addr, upstream_addr;
+static uint64_t epoch_ns;
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_rwlock_t rwlock = PTHREAD_RWLOCK_INITIALIZER;
+static pthread_mutex_t cond_mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
+static unsigned tickets;
+static sem_t semaphore;
+
+__attribute__((noreturn, format(printf, 1, 2))) static void die(const char *format, ...)
+{
+	int saved = errno;
+	va_list args;
+
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fprintf(stderr, ": %s\n", strerror(saved));
+	_exit(1);
+}
+
+static uint64_t clock_ns(clockid_t clock)
+{
+	struct timespec ts;
+
+	clock_gettime(clock, &ts);
+	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
+}
+
+static uint64_t now_ns(void)
+{
+	return clock_ns(CLOCK_MONOTONIC);
+}
+
+static void sleep_until(uint64_t at_ns)
+{
+	struct timespec ts = { at_ns / 1000000000ull, at_ns % 1000000000ull };
+
+	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL) == EINTR)
+		;
+}
+
+static void sleep_ms(unsigned ms)
+{
+	sleep_until(now_ns() + ms * MS);
+}
+
+/* ---- measuring ---- */
+
+static uint64_t run_delay_ns(const struct self *self)
+{
+	unsigned long long cpu, delay = 0;
+	char text[96];
+	ssize_t len =
+		self->schedstat_fd < 0 ? 0 : pread(self->schedstat_fd, text, sizeof(text) - 1, 0);
+
+	if (len <= 0)
+		return 0;
+	text[len] = '\0';
+	return sscanf(text, "%llu %llu", &cpu, &delay) == 2 ? delay : 0;
+}
+
+/*
+ * Three clocks at one moment: a thread that loses its CPU between two of them would charge that to
+ * the wrong state.
+ */
+static struct span snapshot(const struct self *self)
+{
+	struct span span;
+	uint64_t before_ns;
+
+	for (unsigned tries = 0; tries < 100; tries++) {
+		before_ns = now_ns();
+		span.delay_ns = run_delay_ns(self);
+		span.cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+		span.at_ns = now_ns();
+		if (span.at_ns - before_ns < 50000)
+			break;
+	}
+	return span;
+}
+
+static void charge(struct self *self, struct span begin, struct span end, enum state state)
+{
+	uint64_t wall = end.at_ns - begin.at_ns,
+		 used = end.cpu_ns - begin.cpu_ns + end.delay_ns - begin.delay_ns;
+
+	if (wall > used)
+		self->state_ns[state] += wall - used;
+}
+
+static void span_end(struct self *self, struct span begin, enum state state)
+{
+	charge(self, begin, snapshot(self), state);
+}
+
+static void pause_until(struct self *self, uint64_t at_ns)
+{
+	struct span span = snapshot(self);
+
+	sleep_until(at_ns);
+	span_end(self, span, SLEEP);
+}
+
+static void begin_life(struct self *self)
+{
+	struct span span;
+	char byte;
+
+	prctl(PR_SET_NAME, self->name);
+	prctl(PR_SET_TIMERSLACK, 1);
+	self->tid = syscall(SYS_gettid);
+	self->start_ns = now_ns();
+	self->schedstat_fd = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
+	self->birth_delay_ns = run_delay_ns(self);
+	if (!early)
+		return;
+	span = snapshot(self);
+	if (read(gate[0], &byte, 1) != 1)
+		die("gate");
+	span_end(self, span, OTHER);
+}
+
+static void end_life(struct self *self)
+{
+	uint64_t blocked = 0, rest;
+	unsigned i;
+
+	/* A thread waits for its first CPU before it can read a clock. */
+	self->wall_ns = now_ns() - self->start_ns + self->birth_delay_ns;
+	self->cpu_clock_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+	self->delay_ns = run_delay_ns(self);
+	for (i = LOCK; i < NR_STATES; i++)
+		blocked += self->state_ns[i];
+	rest = self->wall_ns > blocked ? self->wall_ns - blocked : 0;
+	self->state_ns[RUNQ] = self->delay_ns;
+	/*
+	 * A kernel without schedstat says 0 for every delay: then the CPU clock is the best there
+	 * is.
+	 */
+	if (!self->delay_ns && rest > self->cpu_clock_ns)
+		self->state_ns[RUNQ] = rest - self->cpu_clock_ns;
+	self->state_ns[CPU] = rest > self->state_ns[RUNQ] ? rest - self->state_ns[RUNQ] : 0;
+	close(self->schedstat_fd);
+}
+
+static void *thread_main(void *arg)
+{
+	struct self *self = arg;
+
+	begin_life(self);
+	self->script(self);
+	end_life(self);
+	return NULL;
+}
+
+/* ---- connections ---- */
+
+static int dial(const struct sockaddr_in *addr)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || connect(fd, (const struct sockaddr *)addr, sizeof(*addr)))
+		die("connect");
+	return fd;
+}
+
+static int timed_accept(struct self *self)
+{
+	struct span span = snapshot(self);
+	int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
+
+	span_end(self, span, IDLE);
+	if (fd < 0)
+		die("accept4");
+	return fd;
+}
+
+static bool timed_read(struct self *self, int fd, enum state state)
+{
+	struct span span = snapshot(self);
+	char byte;
+	ssize_t got = recv(fd, &byte, 1, 0);
+
+	span_end(self, span, state);
+	return got == 1;
+}
+
+static void put_byte(int fd)
+{
+	if (send(fd, "x", 1, MSG_NOSIGNAL) != 1)
+		die("send");
+}
+
+/*
+ * Everything that is blocking between take_request() and answer() happens with a request in hand.
+ */
+static int take_request(struct self *self)
+{
+	int fd = timed_accept(self);
+
+	if (!timed_read(self, fd, IDLE))
+		die("no request");
+	return fd;
+}
+
+static void answer(int fd)
+{
+	put_byte(fd);
+	close(fd);
+}
+
+/* ---- the scripts of the target's threads ---- */
+
+static void spin(struct self *self)
+{
+	(void)self;
+	while (now_ns() < epoch_ns + 600 * MS)
+		;
+}
+
+static void spin_on_one_cpu(struct self *self)
+{
+	cpu_set_t allowed, one;
+	int cpu = 0;
+
+	(void)self;
+	sched_getaffinity(0, sizeof(allowed), &allowed);
+	while (!CPU_ISSET(cpu, &allowed))
+		cpu++;
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	if (pthread_setaffinity_np(pthread_self(), sizeof(one), &one))
+		die("pthread_setaffinity_np");
+	while (now_ns() < epoch_ns + 800 * MS)
+		;
+}
+
+static uint64_t round_ns(unsigned i, unsigned ms)
+{
+	return epoch_ns + (10 + i * ROUND_MS + ms) * MS;
+}
+
+static void lock_holder(struct self *self)
+{
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		pause_until(self, round_ns(i, 0));
+		pthread_mutex_lock(&mutex);
+		pause_until(self, round_ns(i, 25));
+		pthread_mutex_unlock(&mutex);
+	}
+}
+
+static void lock_waiter(struct self *self)
+{
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		struct span span;
+
+		pause_until(self, round_ns(i, 5));
+		span = snapshot(self);
+		pthread_mutex_lock(&mutex);
+		span_end(self, span, LOCK);
+		pthread_mutex_unlock(&mutex);
+	}
+}
+
+static void rwlock_holder(struct self *self)
+{
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		pause_until(self, round_ns(i, 0));
+		pthread_rwlock_wrlock(&rwlock);
+		pause_until(self, round_ns(i, 25));
+		pthread_rwlock_unlock(&rwlock);
+	}
+}
+
+static void rwlock_waiter(struct self *self)
+{
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		struct span span;
+
+		pause_until(self, round_ns(i, 5));
+		span = snapshot(self);
+		if (i % 2)
+			pthread_rwlock_rdlock(&rwlock);
+		else
+			pthread_rwlock_wrlock(&rwlock);
+		span_end(self, span, LOCK);
+		pthread_rwlock_unlock(&rwlock);
+	}
+}
+
+static void take_ticket(struct self *self, enum state state)
+{
+	struct span span = snapshot(self);
+
+	pthread_mutex_lock(&cond_mutex);
+	while (!tickets)
+		pthread_cond_wait(&cond, &cond_mutex);
+	tickets--;
+	pthread_mutex_unlock(&cond_mutex);
+	span_end(self, span, state);
+}
+
+static void give_ticket(void)
+{
+	pthread_mutex_lock(&cond_mutex);
+	tickets++;
+	pthread_mutex_unlock(&cond_mutex);
+	/* After the unlock: the woken thread must not find the mutex taken and wait for a lock. */
+	pthread_cond_signal(&cond);
+}
+
+static void ticket_giver(struct self *self)
+{
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		pause_until(self, round_ns(i, ROUND_MS));
+		give_ticket();
+	}
+}
+
+static void ticket_taker_idle(struct self *self)
+{
+	for (unsigned i = 0; i < ROUNDS; i++)
+		take_ticket(self, IDLE);
+}
+
+static void ticket_taker_serving(struct self *self)
+{
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		int fd = take_request(self);
+
+		take_ticket(self, WAIT);
+		answer(fd);
+	}
+}
+
+static void poster(struct self *self)
+{
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		pause_until(self, round_ns(i, ROUND_MS));
+		sem_post(&semaphore);
+	}
+}
+
+static void semaphore_taker_serving(struct self *self)
+{
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		int fd = take_request(self);
+		struct span span = snapshot(self);
+
+		sem_wait(&semaphore);
+		span_end(self, span, WAIT);
+		answer(fd);
+	}
+}
+
+static int open_data(void)
+{
+	char path[4096];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/threadprof-states.XXXXXX", data_dir);
+	fd = mkostemp(path, O_DIRECT | O_CLOEXEC);
+	if (fd < 0)
+		die("O_DIRECT file in %s", data_dir);
+	unlink(path);
+	return fd;
+}
+
+static void write_and_read(struct self *self)
+{
+	uint64_t end_ns = now_ns() + 6000 * MS;
+	size_t size = 1 << 20;
+	int fd = open_data();
+	char *data = NULL;
+
+	if (posix_memalign((void **)&data, 4096, size))
+		die("posix_memalign");
+	memset(data, 'x', size);
+	while (self->state_ns[DISK] < 300 * MS && now_ns() < end_ns) {
+		struct span span = snapshot(self);
+
+		if (pwrite(fd, data, size, 0) != (ssize_t)size || fdatasync(fd))
+			die("write or fdatasync");
+		if (pread(fd, data, size, 0) != (ssize_t)size)
+			die("direct read");
+		span_end(self, span, DISK);
+	}
+	close(fd);
+	free(data);
+}
+
+static void send_to_slow_reader(struct self *self)
+{
+	int size = 65536;
+	char *data = calloc(1, SEND_BYTES);
+
+	if (!data)
+		die("calloc");
+	for (unsigned i = 0; i < SEND_REQUESTS; i++) {
+		int fd = take_request(self);
+		struct span span;
+
+		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+		span = snapshot(self);
+		if (send(fd, data, SEND_BYTES, MSG_NOSIGNAL) != SEND_BYTES)
+			die("send");
+		span_end(self, span, NET);
+		close(fd);
+	}
+	free(data);
+}
+
+static void read_from_upstream(struct self *self)
+{
+	int upstream = dial(&upstream_addr);
+
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		int fd = take_request(self);
+
+		put_byte(upstream);
+		if (!timed_read(self, upstream, NET))
+			die("upstream");
+		answer(fd);
+	}
+	close(upstream);
+}
+
+static void poll_upstream(struct self *self)
+{
+	int upstream = dial(&upstream_addr);
+
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		int fd = take_request(self);
+		struct pollfd pollfd = { .fd = upstream, .events = POLLIN };
+		struct span span;
+
+		put_byte(upstream);
+		span = snapshot(self);
+		if (poll(&pollfd, 1, 5000) != 1)
+			die("poll");
+		span_end(self, span, NET);
+		if (!timed_read(self, upstream, NET))
+			die("upstream");
+		answer(fd);
+	}
+	close(upstream);
+}
+
+static void epoll_loop(struct self *self)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+	int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	unsigned served = 0;
+
+	if (epoll_fd < 0 || epoll_ctl(epoll_fd, EPOLL_CTL_ADD, listen_fd, &event))
+		die("epoll");
+	while (served < ROUNDS) {
+		struct span span = snapshot(self);
+		int got = epoll_wait(epoll_fd, &event, 1, 17);
+
+		span_end(self, span, IDLE);
+		if (got < 1)
+			continue;
+		answer(take_request(self));
+		served++;
+	}
+	close(epoll_fd);
+}
+
+/*
+ * All on one keep-alive connection: the wait for its first byte, and the waits between its
+ * requests.
+ */
+static void read_next_request(struct self *self)
+{
+	int fd = timed_accept(self);
+
+	while (timed_read(self, fd, IDLE))
+		put_byte(fd);
+	close(fd);
+}
+
+static void sleep_only(struct self *self)
+{
+	for (unsigned i = 0; i < ROUNDS; i++)
+		pause_until(self, round_ns(i, ROUND_MS));
+}
+
+static void read_pipe(struct self *self)
+{
+	int fds[2];
+	pid_t pid;
+
+	/*
+	 * A child that only writes: a thread of ours that did it would be one more to account for.
+	 */
+	if (pipe2(fds, O_CLOEXEC) || (pid = fork()) < 0)
+		die("fork");
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (unsigned i = 0; i < ROUNDS; i++) {
+			sleep_ms(ROUND_MS);
+			if (write(fds[1], "x", 1) != 1)
+				break;
+		}
+		_exit(0);
+	}
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		struct span span = snapshot(self);
+		char byte;
+
+		if (read(fds[0], &byte, 1) != 1)
+			die("pipe");
+		span_end(self, span, OTHER);
+	}
+	close(fds[0]);
+	close(fds[1]);
+}
+
+/*
+ * A spinner finds itself stopped as a hole in its own clock that neither its CPU clock nor the run
+ * queue explains. Each stretch starts where the last one ended: a stop between two stretches would
+ * be missed.
+ */
+static void spin_while_stopped(struct self *self)
+{
+	struct span last = snapshot(self), next;
+
+	while (last.at_ns < epoch_ns + 900 * MS) {
+		next = snapshot(self);
+		if (next.at_ns - last.at_ns >= 2 * MS)
+			charge(self, last, next, OTHER);
+		last = next;
+	}
+}
+
+/* ---- the other processes ---- */
+
+static void clients_in_a_row(void)
+{
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		int fd = dial(&server_addr);
+		char byte;
+
+		put_byte(fd);
+		while (recv(fd, &byte, 1, 0) > 0)
+			;
+		close(fd);
+	}
+}
+
+static void clients_now_and_then(void)
+{
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		int fd;
+		char byte;
+
+		sleep_ms(ROUND_MS);
+		fd = dial(&server_addr);
+		put_byte(fd);
+		while (recv(fd, &byte, 1, 0) > 0)
+			;
+		close(fd);
+	}
+}
+
+static void client_that_thinks(void)
+{
+	char byte;
+	int fd;
+
+	sleep_ms(ROUND_MS);
+	fd = dial(&server_addr);
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		sleep_ms(ROUND_MS);
+		put_byte(fd);
+		if (recv(fd, &byte, 1, 0) != 1)
+			die("no answer");
+	}
+	close(fd);
+}
+
+static void clients_that_read_slowly(void)
+{
+	static char data[65536];
+	int size = sizeof(data);
+
+	for (unsigned i = 0; i < SEND_REQUESTS; i++) {
+		int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+		if (connect(fd, (struct sockaddr *)&server_addr, sizeof(server_addr)))
+			die("connect");
+		put_byte(fd);
+		while (recv(fd, data, sizeof(data), MSG_WAITALL) > 0)
+			sleep_ms(4);
+		close(fd);
+	}
+}
+
+static void stop_and_go(void)
+{
+	pid_t target = getppid();
+
+	for (unsigned i = 0; i < 6; i++) {
+		sleep_ms(40);
+		kill(target, SIGSTOP);
+		sleep_ms(60);
+		kill(target, SIGCONT);
+	}
+}
+
+static void upstream_main(void)
+{
+	char byte;
+	int fd = accept4(upstream_fd, NULL, NULL, SOCK_CLOEXEC);
+
+	while (recv(fd, &byte, 1, 0) == 1) {
+		sleep_ms(ROUND_MS);
+		put_byte(fd);
+	}
+	_exit(0);
+}
+
+/* ---- which is which ---- */
+
+struct workload {
+	const char *name;
+	struct self threads[2];
+	void (*client)(void);
+	bool upstream;
+};
+
+#define THREAD(thread_name, thread_script)                   \
+	{                                                    \
+		.name = thread_name, .script = thread_script \
+	}
+#define ONE(name, script)            \
+	{                            \
+		THREAD(name, script) \
+	}
+#define TWO(name, script, name2, script2)                    \
+	{                                                    \
+		THREAD(name, script), THREAD(name2, script2) \
+	}
+
+static struct workload workloads[] = {
+	{ "cpu", ONE("spinner", spin), NULL, false },
+	{ "runq", TWO("spinner-a", spin_on_one_cpu, "spinner-b", spin_on_one_cpu), NULL, false },
+	{ "lock", TWO("holder", lock_holder, "waiter", lock_waiter), NULL, false },
+	{ "rwlock", TWO("holder", rwlock_holder, "waiter", rwlock_waiter), NULL, false },
+	{ "cond-idle", TWO("taker", ticket_taker_idle, "giver", ticket_giver), NULL, false },
+	{ "cond-serving", TWO("taker", ticket_taker_serving, "giver", ticket_giver),
+	  clients_in_a_row, false },
+	{ "sem-serving", TWO("taker", semaphore_taker_serving, "poster", poster), clients_in_a_row,
+	  false },
+	{ "disk", ONE("disk", write_and_read), NULL, false },
+	{ "net-send", ONE("sender", send_to_slow_reader), clients_that_read_slowly, false },
+	{ "net-read", ONE("reader", read_from_upstream), clients_in_a_row, true },
+	{ "net-poll", ONE("poller", poll_upstream), clients_in_a_row, true },
+	{ "epoll", ONE("loop", epoll_loop), clients_now_and_then, false },
+	{ "read-idle", ONE("reader", read_next_request), client_that_thinks, false },
+	{ "sleep", ONE("sleeper", sleep_only), NULL, false },
+	{ "pipe", ONE("reader", read_pipe), NULL, false },
+	{ "stop", ONE("stopped", spin_while_stopped), stop_and_go, false },
+};
+#define NR_WORKLOADS (sizeof(workloads) / sizeof(workloads[0]))
+
+static int open_listener(struct sockaddr_in *addr)
+{
+	socklen_t len = sizeof(*addr);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	*addr = (struct sockaddr_in){ .sin_family = AF_INET,
+				      .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	if (fd < 0 || bind(fd, (struct sockaddr *)addr, len) || listen(fd, 16))
+		die("listen");
+	getsockname(fd, (struct sockaddr *)addr, &len);
+	return fd;
+}
+
+/* Returns the fd whose one byte starts the process's part. */
+static int fork_helper(void (*run)(void), const char *name)
+{
+	int fds[2];
+	pid_t pid;
+	char byte;
+
+	if (pipe2(fds, O_CLOEXEC) || (pid = fork()) < 0)
+		die("fork");
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		prctl(PR_SET_NAME, name);
+		prctl(PR_SET_TIMERSLACK, 1);
+		close(listen_fd);
+		close(fds[1]);
+		if (read(fds[0], &byte, 1) == 1)
+			run();
+		_exit(0);
+	}
+	close(fds[0]);
+	return fds[1];
+}
+
+static void start_thread(struct self *self)
+{
+	if (self->script && pthread_create(&self->thread, NULL, thread_main, self))
+		die("pthread_create");
+}
+
+static void run_workload(struct workload *w, const int *helpers)
+{
+	char line[64];
+	unsigned i;
+
+	for (i = 0; early && i < 2; i++)
+		start_thread(&w->threads[i]);
+	printf("{\"type\":\"ready\",\"pid\":%d,\"port\":%d}\n", getpid(),
+	       ntohs(server_addr.sin_port));
+	fflush(stdout);
+	if (!fgets(line, sizeof(line), stdin))
+		exit(0);
+	epoch_ns = now_ns();
+	for (i = 0; i < 2; i++)
+		if (helpers[i] >= 0 && write(helpers[i], "g", 1) != 1)
+			die("helper");
+	for (i = 0; !early && i < 2; i++)
+		start_thread(&w->threads[i]);
+	if (early && write(gate[1], "gg", 2) != 2)
+		die("gate");
+	for (i = 0; i < 2; i++)
+		if (w->threads[i].script)
+			pthread_join(w->threads[i].thread, NULL);
+}
+
+static void print_thread(const struct self *self)
+{
+	unsigned i;
+
+	printf("{\"tid\":%d,\"name\":\"%s\",\"wall_ns\":%llu,\"cpu_clock_ns\":%llu,"
+	       "\"run_delay_ns\":%llu,\"state_ns\":{",
+	       self->tid, self->name, (unsigned long long)self->wall_ns,
+	       (unsigned long long)self->cpu_clock_ns, (unsigned long long)self->delay_ns);
+	for (i = 0; i < NR_STATES; i++)
+		printf("%s\"%s\":%llu", i ? "," : "", state_names[i],
+		       (unsigned long long)self->state_ns[i]);
+	printf("}}");
+}
+
+static void print_truth(const struct workload *w)
+{
+	printf("{\"type\":\"truth\",\"workload\":\"%s\",\"threads\":[", w->name);
+	print_thread(&w->threads[0]);
+	if (w->threads[1].script) {
+		printf(",");
+		print_thread(&w->threads[1]);
+	}
+	printf("]}\n");
+	fflush(stdout);
+}
+
+static struct workload *find_workload(const char *name)
+{
+	for (unsigned i = 0; i < NR_WORKLOADS; i++)
+		if (!strcmp(workloads[i].name, name))
+			return &workloads[i];
+	fprintf(stderr, "states: no workload '%s'\n", name);
+	exit(2);
+}
+
+static struct workload *parse_arguments(int argc, char **argv)
+{
+	struct workload *w = NULL;
+
+	data_dir = getenv("TMPDIR") ? getenv("TMPDIR") : "/var/tmp";
+	for (int i = 1; i < argc; i++) {
+		if (!strcmp(argv[i], "--early")) {
+			early = true;
+		} else if (!strcmp(argv[i], "--dir") && i + 1 < argc) {
+			data_dir = argv[++i];
+		} else if (!strcmp(argv[i], "--list")) {
+			for (unsigned k = 0; k < NR_WORKLOADS; k++)
+				printf("%s\n", workloads[k].name);
+			exit(0);
+		} else {
+			w = find_workload(argv[i]);
+		}
+	}
+	if (!w) {
+		fprintf(stderr, "usage: states [--early] [--dir DIR] NAME | --list\n");
+		exit(2);
+	}
+	return w;
+}
+
+int main(int argc, char **argv)
+{
+	struct workload *w = parse_arguments(argc, argv);
+	int helpers[2] = { -1, -1 };
+	char line[64];
+
+	signal(SIGPIPE, SIG_IGN);
+	sem_init(&semaphore, 0, 0);
+	listen_fd = open_listener(&server_addr);
+	upstream_fd = open_listener(&upstream_addr);
+	if (pipe2(gate, O_CLOEXEC))
+		die("pipe2");
+	if (w->upstream)
+		helpers[0] = fork_helper(upstream_main, "upstream");
+	if (w->client)
+		helpers[1] = fork_helper(w->client, "client");
+	run_workload(w, helpers);
+	print_truth(w);
+	while (fgets(line, sizeof(line), stdin))
+		;
+	return 0;
+}
