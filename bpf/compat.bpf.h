@@ -47,6 +47,18 @@ static __always_inline __u32 compat__task_cpu(struct task_struct *task)
 	return task->thread_info.cpu;
 }
 
+/* task_struct::sched_info is there with CONFIG_SCHEDSTATS or CONFIG_TASK_DELAY_ACCT. */
+static __always_inline bool compat__has_run_delay(void)
+{
+	return bpf_core_field_exists(((struct task_struct *)0)->sched_info.run_delay);
+}
+
+/* How long the task has waited for a CPU in its life; 0 where the kernel does not count it. */
+static __always_inline __u64 compat__run_delay(struct task_struct *task)
+{
+	return compat__has_run_delay() ? task->sched_info.run_delay : 0;
+}
+
 /* file::f_count became ::f_ref in 6.13 (90ee6ed776c0): a count that goes below zero when the last is put. */
 struct file___f_ref {
 	struct {

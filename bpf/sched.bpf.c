@@ -54,14 +54,16 @@ static __noinline void thief__add(struct task_struct *task, __u64 ns)
 	struct tp_thief_key key = { .tgid = task->tgid, .epoch = epoch };
 	struct tp_thief *thief = bpf_map_lookup_elem(&thieves, &key), first = {};
 
-	if (thief) {
-		__sync_fetch_and_add(&thief->ns, ns);
-		return;
+	if (!thief) {
+		bpf_probe_read_kernel(first.comm, sizeof(first.comm), task->group_leader->comm);
+		bpf_map_update_elem(&thieves, &key, &first, BPF_NOEXIST);
+		thief = bpf_map_lookup_elem(&thieves, &key);
+		if (!thief) {
+			loss__count(TP_LOSS_DETAIL_MAP);
+			return;
+		}
 	}
-	first.ns = ns;
-	bpf_probe_read_kernel(first.comm, sizeof(first.comm), task->group_leader->comm);
-	if (bpf_map_update_elem(&thieves, &key, &first, BPF_NOEXIST))
-		loss__count(TP_LOSS_DETAIL_MAP);
+	__sync_fetch_and_add(&thief->ns, ns);
 }
 
 /* @prev leaves this CPU to @next: charge it with what it took since it came on. */
@@ -74,9 +76,9 @@ static __always_inline void run_queue__charge(struct task_struct *prev, struct t
 
 	if (!rq)
 		return;
-	saw_it_come = rq->running == prev->pid;
+	saw_it_come = rq->running == (__u32)prev->pid;
 	rq->running = next->pid;
-	if (!rq->waiters && rq->ts_sum == rq->taken_at_switch)
+	if (!rq->waiters && (__u64)rq->ts_sum == rq->taken_at_switch)
 		return;
 	taken = run_queue__taken(rq, bpf_ktime_get_ns());
 	if (saw_it_come && prev->pid && (__s64)(taken - rq->taken_at_switch) > 0)
@@ -121,23 +123,27 @@ static __always_inline void thread__unblock(struct thread *t, __u32 tid, __u64 n
 }
 
 /*
- * The thread runs, and we did not see it come on: some kernels run no BPF program while certain tasks are
- * current, and the switch from such a task to ours is one of those. The kernel's own account of the
- * thread's CPU time tells when it was.
+ * The thread runs, and we did not see it come on: there are kernels that do not trace every switch (from
+ * the idle task after some interrupts) or run no BPF program while certain tasks are current. The kernel's
+ * own accounts tell when it was: how long the thread waited for this CPU, or else how long it ran.
  */
 static __noinline void thread__came_on_unseen(struct thread *t, struct task_struct *task, __u64 now)
 {
-	__u64 ran_ns = task->se.sum_exec_runtime - t->exec_ns, since_ns;
+	__u64 ran_ns = task->se.sum_exec_runtime - t->exec_ns;
+	__u64 waited_ns = compat__run_delay(task) - t->run_delay_ns, came_ns;
 
-	if (ran_ns > now - t->since_ns)
-		ran_ns = now - t->since_ns;
-	since_ns = now - ran_ns;
-	if (thread__is_blocked(t))
-		thread__unblock(t, task->pid, since_ns);
-	else if (t->runq_cpu != RUNQ_NOWHERE)
-		run_queue__add(t->runq_cpu, -1, since_ns);
+	if (thread__is_blocked(t)) {
+		came_ns = ran_ns < now - t->since_ns ? now - ran_ns : t->since_ns;
+		thread__unblock(t, task->pid, waited_ns < came_ns - t->since_ns ? came_ns - waited_ns : came_ns);
+	} else if (compat__has_run_delay()) {
+		came_ns = waited_ns < now - t->since_ns ? t->since_ns + waited_ns : now;
+	} else {
+		came_ns = ran_ns < now - t->since_ns ? now - ran_ns : t->since_ns;
+	}
+	if (t->runq_cpu != RUNQ_NOWHERE)
+		run_queue__add(t->runq_cpu, -1, came_ns);
 	t->runq_cpu = RUNQ_NOWHERE;
-	thread__enter(t, TP_CPU, since_ns);
+	thread__enter(t, TP_CPU, came_ns);
 }
 
 static __always_inline void thread__leave_cpu(struct thread *t, struct task_struct *task, bool preempt,
@@ -154,6 +160,7 @@ static __always_inline void thread__leave_cpu(struct thread *t, struct task_stru
 	if (t->block_what)
 		block__account(t, task->tgid);
 	t->exec_ns = task->se.sum_exec_runtime;
+	t->run_delay_ns = compat__run_delay(task);
 	if (preempt || !task_state)
 		thread__wait_for_cpu(t, bpf_get_smp_processor_id(), now);
 	else

@@ -42,6 +42,7 @@ int adopt_threads(struct bpf_iter__task *ctx)
 	task_state = compat__task_state(task);
 	t->runq_cpu = RUNQ_NOWHERE;
 	t->exec_ns = task->se.sum_exec_runtime;
+	t->run_delay_ns = compat__run_delay(task);
 	if (task->on_cpu)
 		state = TP_CPU;
 	else if (!task_state)

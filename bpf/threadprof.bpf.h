@@ -34,7 +34,9 @@ struct thread {
 	__u64 state_ns[TP_NR_STATES];
 	__u32 state; /* enum tp_state of the open stretch */
 	__u32 exited;
-	__u64 exec_ns; /* CPU time by the kernel's account, when the thread left its CPU last */
+	/* The kernel's own accounts when the thread left its CPU last: time it ran, time it waited to run. */
+	__u64 exec_ns;
+	__u64 run_delay_ns;
 
 	__u64 busy_ns;
 	__u64 busy_since; /* valid while in_hand > 0 */
