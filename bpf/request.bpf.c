@@ -69,6 +69,18 @@ void request__read_begins(struct tp_conn *conn, __u64 now)
 	queue__leave(now);
 }
 
+/* How full the kernel's accept queue was before the accept that has just taken one out of it. */
+static __always_inline void queue__note_backlog(struct sock *listener)
+{
+	__u64 backlog = BPF_CORE_READ(listener, sk_ack_backlog) + 1;
+	__u64 most = BPF_CORE_READ(listener, sk_max_ack_backlog) + 1; /* sk_acceptq_is_full() */
+
+	if (backlog > most)
+		backlog = most; /* another one has come meanwhile */
+	if (backlog > queue.backlog_max)
+		queue.backlog_max = backlog;
+}
+
 /* --- requests in hand --- */
 
 static __always_inline void in_hand__take(const struct call *c)
@@ -101,19 +113,17 @@ static __always_inline void in_hand__release(const struct call *c, __u32 owner_t
 
 /* --- a request's life --- */
 
-/* Sends the current request, if it was answered; what was read and never answered is no request. */
-static __always_inline void request__finish(struct tp_conn *conn, __u64 now)
+/* The record of the current request, if it was answered: what was read and never answered is none. */
+static __always_inline struct tp_rec_request *request__record(const struct tp_conn *conn, __u64 now)
 {
 	struct tp_rec_request *rec;
 
 	if (conn->phase != TP_CONN_ANSWERED)
-		return;
-	conn->phase = TP_CONN_IDLE;
+		return NULL;
 	rec = rec__reserve(struct tp_rec_request, TP_REC_REQUEST, now);
-	if (!rec)
-		return;
-	rec->r = conn->r;
-	rec__submit(rec);
+	if (rec)
+		rec->r = conn->r;
+	return rec;
 }
 
 static __always_inline void request__start(const struct call *c, struct tp_conn *conn, __s32 fd)
@@ -168,7 +178,10 @@ static __always_inline void request__on_read(const struct call *c, __s32 fd, lon
 	if (conn->tgid != c->tgid)
 		conn__move(c, conn, file, fd);
 	if (conn->phase != TP_CONN_OPEN) {
-		request__finish(conn, c->now);
+		struct tp_rec_request *last = request__record(conn, c->now);
+
+		if (last)
+			rec__submit(last);
 		request__start(c, conn, fd);
 	} else if (conn->owner_tid != c->tid) {
 		/* Another thread reads on: the request is in its hands now. */
@@ -275,29 +288,13 @@ static __always_inline void request__on_write(const struct call *c, __s32 fd, lo
 
 /* --- a connection's life --- */
 
-/*
- * Ends a connection: its last request, and its own record. Two threads may come here for the same
- * connection (shutdown and close); the one whose delete succeeds reports it.
- */
-static __noinline void conn__end(const struct call *c, __u64 file, struct tp_conn *conn, __u16 how)
+static __always_inline struct tp_rec_conn *conn__record(const struct tp_conn *conn, __u16 how, __u64 now)
 {
-	struct tp_rec_conn *rec;
-	bool never_read = conn->phase == TP_CONN_QUEUED;
-	__u64 now = c->now;
+	struct tp_rec_conn *rec = rec__reserve(struct tp_rec_conn, TP_REC_CONN, now);
+	bool in_hand = conn->phase == TP_CONN_OPEN;
 
-	request__read_begins(conn, now);
-	if (conn->phase == TP_CONN_OPEN) {
-		conn->phase = TP_CONN_IDLE;
-		conn->unanswered++;
-		conn->r.seq--;
-		in_hand__release(c, conn->owner_tid);
-	}
-	request__finish(conn, now);
-	rec = rec__reserve(struct tp_rec_conn, TP_REC_CONN, now);
-	if (!rec) {
-		bpf_map_delete_elem(&conns, &file);
-		return;
-	}
+	if (!rec)
+		return NULL;
 	rec->conn_id = conn->r.conn_id;
 	rec->open_ns = conn->open_ns;
 	rec->end_ns = now;
@@ -305,16 +302,41 @@ static __noinline void conn__end(const struct call *c, __u64 file, struct tp_con
 	rec->out_bytes = conn->out_bytes;
 	rec->tgid = conn->tgid;
 	rec->fd = conn->r.fd;
-	rec->requests = conn->r.seq;
-	rec->unanswered = conn->unanswered;
+	rec->requests = conn->r.seq - in_hand;
+	rec->unanswered = in_hand;
 	rec->end = how;
 	rec->flags = conn->flags;
-	rec->never_read = never_read;
+	rec->never_read = conn->phase == TP_CONN_QUEUED;
 	rec->peer = conn->r.peer;
-	if (bpf_map_delete_elem(&conns, &file))
-		bpf_ringbuf_discard(rec, BPF_RB_NO_WAKEUP);
-	else
+	return rec;
+}
+
+/*
+ * Ends a connection: its last request, and its own record. Two threads may come here for the same one (its
+ * close, and the accept that gets its descriptor): the one whose delete succeeds reports it.
+ */
+static __noinline void conn__end(const struct call *c, __u64 file, struct tp_conn *conn, __u16 how)
+{
+	struct tp_rec_request *request = request__record(conn, c->now);
+	struct tp_rec_conn *rec = conn__record(conn, how, c->now);
+	__u32 owner_tid = conn->owner_tid;
+	__u16 phase = conn->phase;
+
+	if (bpf_map_delete_elem(&conns, &file)) {
+		if (request)
+			bpf_ringbuf_discard(request, BPF_RB_NO_WAKEUP);
+		if (rec)
+			bpf_ringbuf_discard(rec, BPF_RB_NO_WAKEUP);
+		return;
+	}
+	if (request)
+		rec__submit(request);
+	if (rec)
 		rec__submit(rec);
+	if (phase == TP_CONN_QUEUED)
+		queue__leave(c->now);
+	else if (phase == TP_CONN_OPEN)
+		in_hand__release(c, owner_tid);
 }
 
 /* The descriptor that was @entry is gone; ends the connection unless a copy of it is open elsewhere. */
@@ -336,7 +358,6 @@ static __noinline void conn__on_accept(const struct call *c, __s32 listen_fd, __
 	struct tp_fd_key key = fd_key(c->tgid, fd);
 	struct tp_fd *old, entry = {};
 	struct tp_conn *stale, conn = {};
-	__u64 backlog;
 
 	queue__enter(c->now);
 	if (!file) {
@@ -369,11 +390,8 @@ static __noinline void conn__on_accept(const struct call *c, __s32 listen_fd, __
 	}
 
 	listener = task__file(c->task, listen_fd);
-	if (!listener)
-		return;
-	backlog = BPF_CORE_READ(file__sock(listener), sk_ack_backlog) + 1;
-	if (backlog > queue.backlog_max)
-		queue.backlog_max = backlog;
+	if (listener)
+		queue__note_backlog(file__sock(listener));
 }
 
 static __noinline void conn__on_close(const struct call *c, __s32 fd)

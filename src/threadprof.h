@@ -129,7 +129,7 @@ struct tp_rec_conn {
 	__u32 tgid;
 	__s32 fd;
 	__u32 requests;	  /* answered */
-	__u32 unanswered; /* read, never answered */
+	__u32 unanswered; /* 1: its last request was read and never answered */
 	__u16 end;	  /* enum tp_conn_end */
 	__u16 flags;
 	__u32 never_read; /* 1: no thread ever started to read it */
@@ -217,13 +217,13 @@ struct tp_conn {
 	__u64 out_bytes;
 	__u32 inode;
 	__u32 tgid;
-	__u32 unanswered;
-	__u16 phase;
+	__u32 pad;
+	__u16 phase; /* enum tp_conn_phase */
 	__u16 flags;
 	__u64 base_ns[TP_NR_STATES]; /* state_ns of the serving thread when it took the request up */
 	__u64 handoff_ns;
 	__u32 owner_tid; /* the thread that has the request in hand */
-	__u32 pad;
+	__u32 pad2;
 	struct tp_request r; /* the current or last request */
 };
 

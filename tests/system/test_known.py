@@ -240,7 +240,8 @@ def accept_queue():
     truth, report = observe("backlog", "0.1")
     depths = report.values("queue.accept_queue.now")
     tp.assert_true("6 in the accept queue at the end of an interval, of %s" % depths, 6 in depths)
-    tp.assert_equal("accept_queue.max", report.largest("queue.accept_queue.max"), 6)
+    # 7 clients: the acceptor takes the first one before the others come, or after.
+    tp.assert_true("accept_queue.max is 6 or 7", report.largest("queue.accept_queue.max") in (6, 7))
     tp.assert_equal("accept_queue.limit", report.last("queue.accept_queue.limit"),
                     truth["queue"]["backlog"])
     tp.assert_equal("accept_queue.overflows", report.total("queue.accept_queue.overflows"), 0)
