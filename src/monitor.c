@@ -31,6 +31,12 @@
 #define PATIENCE_SIGNALLED_MS 500
 #define PATIENCE_MS 10000
 #define NR_SLOWEST 5
+/*
+ * A response is taken for complete when nothing followed its last write for this long, or a tenth of the
+ * interval if that is less. Shorter, and a slow stream would be counted before its end; longer, and more of
+ * the last requests of idle connections would be reported an interval late.
+ */
+#define QUIET_NS NS_PER_SEC
 
 enum event { EVENT_DRAIN, EVENT_INTERVAL, EVENT_END, EVENT_SIGNAL, EVENT_TARGET };
 
@@ -139,7 +145,11 @@ static int attach(struct monitor *m)
 		.ring_bytes = options->ring_bytes,
 		.refuse = options->refuse,
 	};
-	const struct requests_config requests = { .slow_ns = options->slow_ns, .nr_slowest = NR_SLOWEST };
+	const struct requests_config requests = {
+		.slow_ns = options->slow_ns,
+		.nr_slowest = NR_SLOWEST,
+		.quiet_ns = options->interval_ns / 10 < QUIET_NS ? options->interval_ns / 10 : QUIET_NS,
+	};
 	int err = session__open(&config, &m->session);
 
 	if (!err)

@@ -108,16 +108,16 @@ static int parse_one(struct options *options, int option, const char *arg)
 		options->follow = true;
 		return 0;
 	case 'i':
-		if (units__parse_seconds(arg, NS_PER_SEC / 10, 86400 * NS_PER_SEC, &options->interval_ns))
-			return usage("-i", arg, "seconds from 0.1 to 86400");
+		if (units__parse_seconds(arg, NS_PER_SEC / 100, 86400 * NS_PER_SEC, &options->interval_ns))
+			return usage("-i", arg, "seconds from 0.01 to 86400");
 		return 0;
 	case 'n':
 		if (units__parse_u64(arg, 1, UINT32_MAX, &options->count))
 			return usage("-n", arg, "a whole number from 1 up");
 		return 0;
 	case 'd':
-		if (units__parse_seconds(arg, NS_PER_SEC / 10, 365 * 86400 * NS_PER_SEC, &options->duration_ns))
-			return usage("-d", arg, "seconds from 0.1 up");
+		if (units__parse_seconds(arg, NS_PER_SEC / 100, 365 * 86400 * NS_PER_SEC, &options->duration_ns))
+			return usage("-d", arg, "seconds from 0.01 up");
 		return 0;
 	case OPT_JSON:
 		options->json = true;

@@ -9,13 +9,6 @@
 #include "array.h"
 #include "histogram.h"
 
-/*
- * A response is taken for complete when nothing followed its last write for this long. Shorter, and a
- * slow stream would be counted before its end; longer, and the last request of an idle connection would
- * be reported an interval late.
- */
-#define QUIET_NS 1000000000ULL
-
 /* A request that was counted before the kernel side sent it. */
 struct early {
 	uint64_t conn_id;
@@ -214,7 +207,7 @@ int requests__on_live(struct requests *requests, const struct tp_conn *conn, uin
 	int err;
 
 	requests->open++;
-	if (conn->phase != TP_CONN_ANSWERED || (!final && r->end_ns + QUIET_NS > now_ns))
+	if (conn->phase != TP_CONN_ANSWERED || (!final && r->end_ns + requests->config.quiet_ns > now_ns))
 		return 0;
 	early = early__find(requests, r->conn_id);
 	if (early && early->seq == r->seq)

@@ -18,6 +18,7 @@ struct requests;
 struct requests_config {
 	uint64_t slow_ns;  /* list every request that took at least this long; 0: none but the slowest */
 	size_t nr_slowest; /* how many of the slowest to list in any case */
+	uint64_t quiet_ns; /* a response is complete when nothing followed its last write for so long */
 };
 
 /* The most requests listed one by one in an interval. */

@@ -99,8 +99,15 @@ def disk():
     if not directory:
         tp.skip("no directory here takes direct I/O (all of them are in memory)")
     truth, report = observe("disk", "--dir", directory)
-    tp.assert_at_least("time that the disk took", truth["threads"][0]["state_ns"]["disk"], 50 * MS)
-    assert_truth(truth, report)
+    want = truth["threads"][0]
+    tp.assert_at_least("time that the disk took", want["state_ns"]["disk"], 50 * MS)
+    # An idle CPU that an interrupt wakes takes some 20 us to switch to the thread. The kernel's account
+    # calls that running, since it does not read its clock again for the switch (rq_clock_skip_update() in
+    # wakeup_preempt()); threadprof calls it waiting for the CPU. So the two are compared as one.
+    assert_truth(truth, report, ignored=("cpu", "runq"))
+    got = report.threads().get(want["tid"])
+    tp.assert_close("disk: cpu and runq", got["state_ns"]["cpu"] + got["state_ns"]["runq"],
+                    want["state_ns"]["cpu"] + want["state_ns"]["runq"], abs_ns=MS)
 
 
 def is_on_disk(directory):
