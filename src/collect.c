@@ -38,19 +38,22 @@ int collector__init(struct collector *collector, struct session *session, struct
 	memset(collector, 0, sizeof(*collector));
 	collector->session = session;
 	collector->targets = targets;
-	collector->sockets = sockets__new();
-	if (!collector->sockets)
-		return -ENOMEM;
 	err = profile__init(&collector->profile, config);
 	if (err)
-		collector__free(collector);
-	return err;
+		return err;
+	collector->sockets = sockets__new();
+	collector->names = names__new();
+	if (collector->sockets && collector->names)
+		return 0;
+	collector__free(collector);
+	return -ENOMEM;
 }
 
 void collector__free(struct collector *collector)
 {
 	profile__free(&collector->profile);
 	sockets__free(collector->sockets);
+	names__free(collector->names);
 	free(collector->pids);
 	memset(collector, 0, sizeof(*collector));
 }
@@ -147,6 +150,15 @@ int collector__sweep_if_due(struct collector *collector)
 
 /* --- start --- */
 
+static void tell_lock_ranges(struct collector *collector)
+{
+	size_t count;
+	const struct tp_range *ranges = names__ranges(collector->names, &count);
+
+	session__set_lock_ranges(collector->session, ranges, count);
+	collector->ranges_changed = false;
+}
+
 int collector__start(struct collector *collector)
 {
 	const struct targets *targets = collector->targets;
@@ -156,6 +168,9 @@ int collector__start(struct collector *collector)
 
 	for (size_t i = 0; i < targets->nr && !err; i++)
 		err = session__add_target(collector->session, targets->list[i].tgid);
+	for (size_t i = 0; i < targets->nr; i++)
+		names__on_process(collector->names, targets->list[i].tgid);
+	tell_lock_ranges(collector);
 	if (!err)
 		err = session__activate(collector->session);
 	/* Attached first, looked second: what is opened between the two is seen twice, and counted once. */
@@ -182,17 +197,21 @@ static void on_process(struct collector *collector, const struct tp_rec_process 
 	case TP_PROCESS_FORK:
 		if (targets__add(collector->targets, rec->tgid, rec->comm, -1))
 			collector->profile.out_of_memory++;
-		collector->grew = true;
+		names__on_fork(collector->names, rec->tgid, rec->ppid);
+		collector->ranges_changed = true;
 		break;
 	case TP_PROCESS_EXEC:
 		process = targets__find(collector->targets, rec->tgid);
 		if (process)
 			memcpy(process->comm, rec->comm, sizeof(process->comm));
+		names__on_process(collector->names, rec->tgid);
+		collector->ranges_changed = true;
 		collector->sweep_due = true;
-		collector->grew = true;
 		break;
 	case TP_PROCESS_EXIT:
 		targets__end(collector->targets, rec->tgid);
+		names__on_exit(collector->names, rec->tgid);
+		collector->ranges_changed = true;
 		collector->sweep_due = true;
 		break;
 	case TP_PROCESS_SWEEP:
@@ -215,6 +234,8 @@ int collector__drain(struct collector *collector)
 {
 	int err = session__drain(collector->session, on_record, collector);
 
+	if (collector->ranges_changed)
+		tell_lock_ranges(collector);
 	return err < 0 ? err : 0;
 }
 
@@ -295,6 +316,16 @@ static void complete_slow_requests(struct collector *collector, const struct rep
 		if (comm)
 			memcpy(slow[i].comm, comm, sizeof(slow[i].comm));
 	}
+}
+
+static void name_locks(struct collector *collector)
+{
+	size_t count;
+	struct report_lock *locks = locks__list(collector->profile.locks, &count);
+
+	for (size_t i = 0; i < count; i++)
+		names__lock(collector->names, locks[i].tgid, locks[i].addr, locks[i].kind, locks[i].name,
+			    sizeof(locks[i].name));
 }
 
 static uint64_t own_memory_bytes(void)
@@ -380,6 +411,7 @@ int collector__report(struct collector *collector, bool final, struct report *re
 		return log__fail(err, "cannot collect the interval: %s", strerror(-err));
 	sockets__report(collector->sockets, queue.backlog_max, report);
 	complete_slow_requests(collector, report);
+	name_locks(collector);
 	report_cost(collector, report);
 	mark_unmeasured(collector, report);
 	return 0;

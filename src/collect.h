@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "names.h"
 #include "profile.h"
 #include "session.h"
 #include "socket.h"
@@ -19,11 +20,12 @@ struct collector {
 	struct targets *targets;
 	struct profile profile;
 	struct sockets *sockets;
+	struct names *names;
 	uint32_t *pids; /* of the report */
 	uint64_t begin_ns; /* of the interval */
 	uint64_t cpu_ns_before;
 	bool sweep_due; /* connections may be gone without a close(2) */
-	bool grew;	/* processes came since the flag was reset */
+	bool ranges_changed; /* of locks whose kind is known by their place */
 };
 
 /* -ENOMEM, or 0. The collector uses, and does not own, @session and @targets. */

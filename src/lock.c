@@ -97,9 +97,11 @@ static int by_lock(const void *a, const void *b)
 
 	if (x->tgid != y->tgid)
 		return x->tgid < y->tgid ? -1 : 1;
-	if (x->addr != y->addr)
-		return x->addr < y->addr ? -1 : 1;
-	return x->kind < y->kind ? -1 : x->kind > y->kind;
+	if (x->kind != y->kind)
+		return x->kind < y->kind ? -1 : 1;
+	if (x->kind == TP_LOCK_GIL)
+		return 0; /* a mutex and a condition variable of several words: one lock to the reader */
+	return x->addr < y->addr ? -1 : x->addr > y->addr;
 }
 
 static int longest_first(const void *a, const void *b)
@@ -129,10 +131,14 @@ static int parts__append(struct parts *to, const struct parts *from, int sign)
 static struct report_lock fold(const struct part *first, const struct part *end)
 {
 	struct report_lock lock = { .addr = first->addr, .tgid = first->tgid, .kind = first->kind };
-	int64_t wait_ns = 0;
+	int64_t wait_ns = 0, most_ns = 0;
 
 	for (; first < end; first++) {
 		wait_ns += first->wait_ns;
+		if (first->wait_ns > most_ns) {
+			most_ns = first->wait_ns;
+			lock.addr = first->addr;
+		}
 		lock.waits += first->waits;
 		if (first->max_ns > lock.max_ns)
 			lock.max_ns = first->max_ns;

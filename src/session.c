@@ -535,7 +535,8 @@ void session__set_lock_ranges(struct session *session, const struct tp_range *ra
 		count = TP_MAX_RANGES;
 	/* None while they change: a lock wait in this moment has no kind rather than a wrong one. */
 	__atomic_store_n(&session->skel->bss->nr_lock_ranges, 0, __ATOMIC_SEQ_CST);
-	memcpy(session->skel->bss->lock_ranges, ranges, count * sizeof(*ranges));
+	if (count)
+		memcpy(session->skel->bss->lock_ranges, ranges, count * sizeof(*ranges));
 	__atomic_store_n(&session->skel->bss->nr_lock_ranges, count, __ATOMIC_SEQ_CST);
 }
 

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause) */
+/* Names for the locks of the target's processes, and where CPython keeps its GIL in them. */
+#ifndef THREADPROF_NAMES_H
+#define THREADPROF_NAMES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "threadprof.h"
+
+struct names;
+
+struct names *names__new(void); /* NULL when there is no memory */
+void names__free(struct names *names);
+
+/* A process that is profiled from now on, or that has become another program. Looks for its GIL. */
+void names__on_process(struct names *names, uint32_t tgid);
+
+/* A process that was forked: what is known of its parent holds for it. Cheap. */
+void names__on_fork(struct names *names, uint32_t tgid, uint32_t parent_tgid);
+
+/* Forgets a process that has ended. */
+void names__on_exit(struct names *names, uint32_t tgid);
+
+/* The address ranges of locks whose kind is known by their place. Valid until the next change. */
+const struct tp_range *names__ranges(const struct names *names, size_t *count);
+
+/*
+ * Names a lock: "big_lock", "pool+0x40", "GIL (_PyRuntime+0x1b0)"; "" where it lies in no program or library.
+ * May read symbol tables when it meets a module for the first time.
+ */
+void names__lock(struct names *names, uint32_t tgid, uint64_t addr, uint32_t kind, char *buf, size_t size);
+
+#endif /* THREADPROF_NAMES_H */
