@@ -124,7 +124,7 @@ struct report {
 	uint64_t busy_ns;
 	uint64_t wall_ns;		     /* of all threads together */
 	uint64_t state_ns[TP_NR_STATES];     /* of all threads together */
-	const struct report_thread *threads; /* most non-idle time first */
+	const struct report_thread *threads; /* those that serve requests first, then by time not idle */
 	size_t nr_listed;
 	uint64_t rest_threads;			  /* threads that are not listed one by one */
 	uint64_t rest_state_ns[TP_NR_STATES];	  /* and what they did */

@@ -149,16 +149,21 @@ int threads__on_record(struct threads *threads, const struct tp_rec_thread *rec)
 	return 0;
 }
 
-static uint64_t not_idle_ns(const struct report_thread *thread)
+/* Time in the states that something can be done about. */
+static uint64_t telling_ns(const struct report_thread *thread)
 {
-	return thread->wall_ns - thread->state_ns[TP_IDLE];
+	return thread->wall_ns - thread->state_ns[TP_IDLE] - thread->state_ns[TP_SLEEP] -
+	       thread->state_ns[TP_OTHER];
 }
 
 static int busiest_first(const void *a, const void *b)
 {
 	const struct report_thread *x = a, *y = b;
-	uint64_t nx = not_idle_ns(x), ny = not_idle_ns(y);
+	bool serves_x = x->busy_ns > 0, serves_y = y->busy_ns > 0;
+	uint64_t nx = telling_ns(x), ny = telling_ns(y);
 
+	if (serves_x != serves_y)
+		return serves_y - serves_x;
 	if (nx != ny)
 		return nx < ny ? 1 : -1;
 	return x->tid < y->tid ? -1 : x->tid > y->tid;
