@@ -15,7 +15,6 @@ __u8 target_filter[TP_FILTER_SIZE];
 bool active;
 __u32 epoch;
 __u64 losses[TP_NR_LOSSES];
-__u64 nr_events;
 __u64 nr_debts;
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

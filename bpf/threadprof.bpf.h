@@ -127,7 +127,6 @@ extern __u8 target_filter[TP_FILTER_SIZE];
 extern bool active; /* userspace sets it when all is attached */
 extern __u32 epoch; /* number of the interval, in the keys of the maps that sum up waits */
 extern __u64 losses[TP_NR_LOSSES];
-extern __u64 nr_events;
 extern __u64 nr_debts; /* 0: no request was ever handed over, debts need no look */
 
 static __always_inline void loss__count(enum tp_loss which)
@@ -172,7 +171,6 @@ static __always_inline void rec__submit(void *rec)
 {
 	bool filling = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) > 1024 * 1024;
 
-	__sync_fetch_and_add(&nr_events, 1);
 	bpf_ringbuf_submit(rec, filling ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
 }
 

@@ -6,6 +6,7 @@
 #   deps.sh build MODULE...         install what the build lacks
 #   deps.sh unit MODULE...          ... and what the unit tests lack
 #   deps.sh test MODULE...          ... and what the system tests lack
+#   deps.sh bench MODULE...         what the build and the bench lack
 #   deps.sh missing SET MODULE...   name what a set lacks; install nothing
 #   deps.sh which clang|bpftool     print where a tool is that may have several names or places
 #
@@ -19,7 +20,8 @@ PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
 BUILD_NEEDS="cc clang bpftool pkg-config"
 UNIT_NEEDS="sanitizers cmocka"
-SYSTEM_NEEDS="bats python3 nginx redis-server wrk jdk curl tmux"
+SYSTEM_NEEDS="bats python3 nginx redis-server wrk jdk curl tmux strace"
+BENCH_NEEDS="python3 nginx redis-server redis-benchmark wrk strace perf bpftrace offcputime"
 
 # One need per line, then its packages: "," joins several, "|" separates names of which the
 # first that the package manager knows is taken.
@@ -46,6 +48,11 @@ wrk           wrk                          wrk                          wrk     
 jdk           default-jdk-headless         java-devel                   java-devel               jdk-openjdk
 curl          curl                         curl                         curl                     curl
 tmux          tmux                         tmux                         tmux                     tmux
+strace        strace                       strace                       strace                   strace
+redis-benchmark redis-tools                redis                        redis                    redis
+perf          linux-perf|linux-tools-generic perf                       perf                     perf
+bpftrace      bpftrace                     bpftrace                     bpftrace                 bpftrace
+offcputime    libbpf-tools                 libbpf-tools                 libbpf-tools             libbpf-tools
 TABLE
 }
 
@@ -108,7 +115,8 @@ have() {
 	# Debian's python3-minimal has the command without the library.
 	python3) python3 -c 'import http.server, json' 2>/dev/null ;;
 	jdk) command -v java >/dev/null && command -v javac >/dev/null ;;
-	pkg-config | bats | nginx | redis-server | wrk | curl | tmux) command -v "$1" >/dev/null ;;
+	pkg-config | bats | nginx | redis-server | redis-benchmark | wrk | curl | tmux | strace | perf | bpftrace | offcputime)
+		command -v "$1" >/dev/null ;;
 	*) have_module "$1" ;;
 	esac
 }
@@ -127,7 +135,8 @@ needs() {
 			echo "$SYSTEM_NEEDS"
 		fi
 		;;
-	*) fail "deps.sh: no set '$set': it is build, unit or test" ;;
+	bench) echo "$BENCH_NEEDS" ;;
+	*) fail "deps.sh: no set '$set': it is build, unit, test or bench" ;;
 	esac
 }
 
@@ -270,6 +279,7 @@ purpose() {
 	case $1 in
 	build) echo "to build threadprof" ;;
 	unit) echo "to build threadprof and run its unit tests" ;;
+	bench) echo "to build threadprof and measure it beside its peers" ;;
 	test)
 		echo -n "to build threadprof and run its tests"
 		# What a policy of the machine's owner says is not ours to promise.
@@ -334,7 +344,7 @@ install_set() {
 }
 
 case ${1:-} in
-build | unit | test)
+build | unit | test | bench)
 	install_set "$@"
 	;;
 missing)
@@ -348,6 +358,6 @@ which)
 	esac
 	;;
 *)
-	fail "usage: deps.sh build|unit|test MODULE... | missing SET MODULE... | which TOOL"
+	fail "usage: deps.sh build|unit|test|bench MODULE... | missing SET MODULE... | which TOOL"
 	;;
 esac

@@ -22,6 +22,7 @@ struct session {
 	struct threadprof_bpf *skel;
 	struct ring_buffer *ring;
 	int part_error[SESSION_NR_PARTS];
+	uint64_t nr_events;
 	session_record_fn fn; /* of the session__drain() that runs */
 	void *context;
 };
@@ -158,6 +159,7 @@ static int on_record(void *context, void *data, size_t size)
 	struct session *session = context;
 
 	(void)size;
+	session->nr_events++;
 	session->fn(session->context, data);
 	return 0;
 }
@@ -464,7 +466,7 @@ void session__read_losses(const struct session *session, uint64_t losses[TP_NR_L
 
 uint64_t session__nr_events(const struct session *session)
 {
-	return __atomic_load_n(&session->skel->bss->nr_events, __ATOMIC_RELAXED);
+	return session->nr_events;
 }
 
 uint32_t session__next_epoch(struct session *session)

@@ -90,7 +90,7 @@ int session__sweep_fds(struct session *session, bool (*is_live)(void *context, u
 /* The counters of the accept queue; the maxima start anew. */
 void session__read_queue(struct session *session, struct tp_queue *queue);
 
-/* Losses and number of records since the start. */
+/* Losses, and number of records that came through the ring buffer, since the start. */
 void session__read_losses(const struct session *session, uint64_t losses[TP_NR_LOSSES]);
 uint64_t session__nr_events(const struct session *session);
 
