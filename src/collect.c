@@ -31,7 +31,7 @@ static uint64_t own_cpu_ns(void)
 }
 
 int collector__init(struct collector *collector, struct session *session, struct targets *targets,
-		    const struct requests_config *config)
+		    const struct requests_config *config, bool resolve)
 {
 	int err;
 
@@ -43,7 +43,9 @@ int collector__init(struct collector *collector, struct session *session, struct
 		return err;
 	collector->sockets = sockets__new();
 	collector->names = names__new();
-	if (collector->sockets && collector->names)
+	if (resolve)
+		collector->resolver = resolver__new();
+	if (collector->sockets && collector->names && (collector->resolver || !resolve))
 		return 0;
 	collector__free(collector);
 	return -ENOMEM;
@@ -54,6 +56,7 @@ void collector__free(struct collector *collector)
 	profile__free(&collector->profile);
 	sockets__free(collector->sockets);
 	names__free(collector->names);
+	resolver__free(collector->resolver);
 	free(collector->pids);
 	memset(collector, 0, sizeof(*collector));
 }
@@ -328,6 +331,15 @@ static void name_locks(struct collector *collector)
 			    sizeof(locks[i].name));
 }
 
+static void name_peers(struct collector *collector)
+{
+	size_t count;
+	struct report_peer *peers = waits__peers(collector->profile.waits, &count);
+
+	for (size_t i = 0; collector->resolver && i < count; i++)
+		resolver__name(collector->resolver, &peers[i].key, peers[i].name, sizeof(peers[i].name));
+}
+
 static uint64_t own_memory_bytes(void)
 {
 	unsigned long long pages = 0;
@@ -412,6 +424,7 @@ int collector__report(struct collector *collector, bool final, struct report *re
 	sockets__report(collector->sockets, queue.backlog_max, report);
 	complete_slow_requests(collector, report);
 	name_locks(collector);
+	name_peers(collector);
 	report_cost(collector, report);
 	mark_unmeasured(collector, report);
 	return 0;

@@ -11,6 +11,7 @@
 
 #include "names.h"
 #include "profile.h"
+#include "resolve.h"
 #include "session.h"
 #include "socket.h"
 #include "target.h"
@@ -21,6 +22,7 @@ struct collector {
 	struct profile profile;
 	struct sockets *sockets;
 	struct names *names;
+	struct resolver *resolver; /* NULL: addresses stay as they are */
 	uint32_t *pids; /* of the report */
 	uint64_t begin_ns; /* of the interval */
 	uint64_t cpu_ns_before;
@@ -30,7 +32,7 @@ struct collector {
 
 /* -ENOMEM, or 0. The collector uses, and does not own, @session and @targets. */
 int collector__init(struct collector *collector, struct session *session, struct targets *targets,
-		    const struct requests_config *config);
+		    const struct requests_config *config, bool resolve);
 void collector__free(struct collector *collector);
 
 /* Tells the session of the targets, adopts their threads and connections, and begins the first interval. */

@@ -159,7 +159,7 @@ static int attach(struct monitor *m)
 		err = targets__add_descendants(&m->targets);
 	if (err)
 		return err;
-	err = collector__init(&m->collector, m->session, &m->targets, &requests);
+	err = collector__init(&m->collector, m->session, &m->targets, &requests, options->resolve);
 	if (!err)
 		err = collector__start(&m->collector);
 	if (err)

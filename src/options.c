@@ -19,6 +19,7 @@ enum {
 	OPT_SLOW,
 	OPT_TOP,
 	OPT_COLOR,
+	OPT_RESOLVE,
 	OPT_RING_BYTES,
 	OPT_REFUSE,
 };
@@ -32,6 +33,7 @@ static const struct option long_options[] = {
 	{ "json", no_argument, NULL, OPT_JSON },
 	{ "slow", required_argument, NULL, OPT_SLOW },
 	{ "top", required_argument, NULL, OPT_TOP },
+	{ "resolve", no_argument, NULL, OPT_RESOLVE },
 	{ "color", required_argument, NULL, OPT_COLOR },
 	{ "ring-bytes", required_argument, NULL, OPT_RING_BYTES },
 	{ "refuse", required_argument, NULL, OPT_REFUSE },
@@ -55,6 +57,7 @@ static const char help_text[] =
 	"      --slow MS           list every request that took at least so long, not only the\n"
 	"                          slowest five\n"
 	"      --top N             show so many threads one by one (10)\n"
+	"      --resolve           host and service names for the addresses of peers\n"
 	"      --color WHEN        auto, always or never (auto: on a terminal)\n"
 	"  -v, --verbose           say more about what the kernel answers\n"
 	"  -V, --version           print the version\n"
@@ -130,6 +133,9 @@ static int parse_one(struct options *options, int option, const char *arg)
 	case OPT_TOP:
 		if (units__parse_u64(arg, 0, 1024, &options->top_threads))
 			return usage("--top", arg, "a whole number from 0 to 1024");
+		return 0;
+	case OPT_RESOLVE:
+		options->resolve = true;
 		return 0;
 	case OPT_COLOR:
 		return parse_color(options, arg);

@@ -17,6 +17,7 @@ struct options {
 	bool json;
 	uint64_t slow_ns; /* 0: only the slowest */
 	uint64_t top_threads;
+	bool resolve; /* names for addresses */
 	enum { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER } color;
 	bool verbose;
 	uint64_t ring_bytes; /* 0: default */

@@ -48,6 +48,8 @@ struct report_lock {
 
 struct report_peer {
 	char addr[80]; /* "ip:port", "[ip6]:port", "unix:path" */
+	char name[128]; /* "host:service"; "" where it was not asked for, or is not known */
+	struct tp_addr key;
 	uint64_t waits;
 	uint64_t wait_ns;
 };

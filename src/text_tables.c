@@ -120,9 +120,14 @@ void page__write_peers(struct page *p)
 	if (!r->have_peers || !shown)
 		return;
 	start_waits(p, "waits for the network");
-	for (size_t i = 0; i < shown; i++)
-		write_waits_on(p, r->peers[i].addr, sizeof(r->peers[i].addr), r->peers[i].waits,
-			       r->peers[i].wait_ns);
+	for (size_t i = 0; i < shown; i++) {
+		const struct report_peer *peer = &r->peers[i];
+
+		if (peer->name[0])
+			write_waits_on(p, peer->name, sizeof(peer->name), peer->waits, peer->wait_ns);
+		else
+			write_waits_on(p, peer->addr, sizeof(peer->addr), peer->waits, peer->wait_ns);
+	}
 	write_more(p, r->nr_peers, shown);
 }
 

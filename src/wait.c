@@ -68,6 +68,7 @@ int waits__on_peer(struct waits *waits, const struct tp_peer_key *key, const str
 		snprintf(peer->addr, sizeof(peer->addr), "unix:%.*s", TP_PATH_LEN, key->path);
 	else
 		addr__format(&key->addr, peer->addr, sizeof(peer->addr));
+	peer->key = key->addr;
 	peer->waits = sum->waits;
 	peer->wait_ns = sum->wait_ns;
 	return 0;
@@ -117,6 +118,12 @@ void waits__report(struct waits *waits, struct report *report)
 	report->nr_peers = waits->nr_peers < WAITS_MAX_LISTED ? waits->nr_peers : WAITS_MAX_LISTED;
 	report->files = waits->files;
 	report->nr_files = waits->nr_files < WAITS_MAX_LISTED ? waits->nr_files : WAITS_MAX_LISTED;
+}
+
+struct report_peer *waits__peers(struct waits *waits, size_t *count)
+{
+	*count = waits->nr_peers < WAITS_MAX_LISTED ? waits->nr_peers : WAITS_MAX_LISTED;
+	return waits->peers;
 }
 
 void waits__next(struct waits *waits)

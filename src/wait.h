@@ -20,6 +20,9 @@ int waits__on_file(struct waits *waits, const struct tp_file_key *key, const str
 /* Fills report->peers and report->files; valid until waits__next(). */
 void waits__report(struct waits *waits, struct report *report);
 
+/* The same list of peers, for whoever names the addresses. */
+struct report_peer *waits__peers(struct waits *waits, size_t *count);
+
 void waits__next(struct waits *waits);
 
 /* "192.0.2.1:80", "[2001:db8::1]:80", "unix:"; "" for an address that is not known. */
