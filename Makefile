@@ -17,7 +17,7 @@ MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 .SECONDARY:
 .SUFFIXES:
-.PHONY: all deps deps-test demo test test-unit test-system unit unit-programs workload demo-programs
+.PHONY: all deps deps-test demo bench bench-programs test test-unit test-system unit unit-programs workload demo-programs
 .PHONY: install uninstall clean help FORCE
 
 ifneq ($(V),1)
@@ -32,21 +32,26 @@ BUILD := build$(if $(VARIANT),/$(VARIANT))
 UNIT_DIR := build/san$(if $(filter 1,$(DEV)),dev)/unit
 
 # shared.bpf.c first: libbpf 1.1 mislays maps that are declared before the file that defines them.
-BPF_SRC := bpf/shared.bpf.c $(filter-out bpf/shared.bpf.c,$(sort $(wildcard bpf/*.bpf.c)))
+# snoop.bpf.c is an object of its own: `threadprof snoop` runs without the other programs.
+SNOOP_SRC := bpf/snoop.bpf.c
+BPF_SRC := bpf/shared.bpf.c $(filter-out bpf/shared.bpf.c $(SNOOP_SRC),$(sort $(wildcard bpf/*.bpf.c)))
 SRC := $(sort $(wildcard src/*.c))
 BPF_OBJ := $(BPF_SRC:%.c=$(BUILD)/%.o)
+SNOOP_OBJ := $(SNOOP_SRC:%.c=$(BUILD)/%.o)
+SKEL := $(BUILD)/threadprof.skel.h $(BUILD)/snoop.skel.h
 OBJ := $(SRC:%.c=$(BUILD)/%.o)
 LIB_OBJ := $(filter-out $(BUILD)/src/main.o,$(OBJ))
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(sort $(wildcard tests/unit/*.c)))
 WORKLOAD := $(patsubst tests/workload/%.c,build/workload/%,$(sort $(wildcard tests/workload/*.c)))
 DEMO := $(patsubst demo/%.c,build/demo/%,$(sort $(wildcard demo/*.c)))
+BENCH := $(patsubst bench/%.c,build/bench/%,$(sort $(wildcard bench/*.c)))
 
 all: threadprof ## build ./threadprof (DEV=1: strict, warnings are errors; SAN=1: sanitizers; V=1: show commands)
 
 # ---------------------------------------------------------------- tools and flags
 
 # The goals that compile nothing, or install first and then compile in a make of their own.
-NO_TOOLS := deps deps-test demo test test-unit test-system uninstall clean help
+NO_TOOLS := deps deps-test demo bench test test-unit test-system uninstall clean help
 ifneq ($(filter-out $(NO_TOOLS),$(or $(MAKECMDGOALS),all)),)
 LACKING := $(shell scripts/deps.sh missing build $(PKGS))
 ifneq ($(LACKING),)
@@ -93,7 +98,7 @@ $(STAMPS): FORCE
 
 # ---------------------------------------------------------------- the kernel side
 
-$(BPF_OBJ): $(BUILD)/%.o: %.c $(BUILD)/bpf.flags
+$(BPF_OBJ) $(SNOOP_OBJ): $(BUILD)/%.o: %.c $(BUILD)/bpf.flags
 	$(call say,BPF,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) $(BPF_FLAGS) -MMD -MP -c $< -o $@
@@ -102,14 +107,18 @@ $(BUILD)/threadprof.bpf.o: $(BPF_OBJ) $(BUILD)/bpf.list
 	$(call say,LINK,$@)
 	$(Q)$(BPFTOOL) gen object $@ $(BPF_OBJ)
 
-$(BUILD)/threadprof.skel.h: $(BUILD)/threadprof.bpf.o
+$(BUILD)/snoop.bpf.o: $(SNOOP_OBJ) $(BUILD)/bpf.list
+	$(call say,LINK,$@)
+	$(Q)$(BPFTOOL) gen object $@ $(SNOOP_OBJ)
+
+$(SKEL): $(BUILD)/%.skel.h: $(BUILD)/%.bpf.o
 	$(call say,SKEL,$@)
-	$(Q)$(BPFTOOL) gen skeleton $< name threadprof_bpf >$@
+	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf >$@
 
 # ---------------------------------------------------------------- the user side
 
 # The generated headers come first once; after that the .d files know who includes them.
-$(OBJ): $(BUILD)/%.o: %.c $(BUILD)/c.flags | $(BUILD)/threadprof.skel.h $(BUILD)/version.h
+$(OBJ): $(BUILD)/%.o: %.c $(BUILD)/c.flags | $(SKEL) $(BUILD)/version.h
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(C_FLAGS) -MMD -MP -c $< -o $@
@@ -145,7 +154,8 @@ unit:
 # Plain servers as others write them: no library of ours, frame pointers for call sites.
 $(WORKLOAD): build/workload/%: tests/workload/%.c build/program.flags
 $(DEMO): build/demo/%: demo/%.c build/program.flags
-$(WORKLOAD) $(DEMO):
+$(BENCH): build/bench/%: bench/%.c build/program.flags
+$(WORKLOAD) $(DEMO) $(BENCH):
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(PROGRAM_FLAGS) -MMD -MP -MT $@ -MF $@.d $< $(LDFLAGS) -o $@
@@ -156,7 +166,10 @@ workload: $(WORKLOAD)
 demo-programs: $(DEMO)
 	@:
 
--include $(BPF_OBJ:.o=.d) $(OBJ:.o=.d) $(addsuffix .d,$(UNIT) $(WORKLOAD) $(DEMO))
+bench-programs: $(BENCH)
+	@:
+
+-include $(BPF_OBJ:.o=.d) $(SNOOP_OBJ:.o=.d) $(OBJ:.o=.d) $(addsuffix .d,$(UNIT) $(WORKLOAD) $(DEMO) $(BENCH))
 
 # ---------------------------------------------------------------- set-up, demo, tests
 
@@ -169,6 +182,11 @@ deps-test: ## install what the build and the tests lack
 demo: deps ## install what is missing, build, profile a small server for 10 s
 	@$(MAKE) all demo-programs
 	@demo/run.sh
+
+bench: ## install what is missing, build, measure threadprof beside its peers (BENCH_ARGS="--rounds 5")
+	@scripts/deps.sh bench $(PKGS)
+	@$(MAKE) all bench-programs
+	@bench/run.py $(BENCH_ARGS)
 
 test: deps-test ## install what is missing, build, run every test (TESTS="tests/unit/x.c ..." runs some)
 	@$(MAKE) all workload unit
@@ -185,12 +203,14 @@ test-system: deps-test ## the command-line and system tests alone: root
 
 # ---------------------------------------------------------------- the rest
 
-install: $(BUILD)/threadprof docs/threadprof.8 ## PREFIX=/usr/local, DESTDIR=
+install: $(BUILD)/threadprof docs/threadprof.8 docs/threadprof-snoop.8 ## PREFIX=/usr/local, DESTDIR=
 	install -D -m 755 $(BUILD)/threadprof $(DESTDIR)$(BINDIR)/threadprof
 	install -D -m 644 docs/threadprof.8 $(DESTDIR)$(MANDIR)/man8/threadprof.8
+	install -D -m 644 docs/threadprof-snoop.8 $(DESTDIR)$(MANDIR)/man8/threadprof-snoop.8
 
 uninstall: ## remove what install put there
-	rm -f $(DESTDIR)$(BINDIR)/threadprof $(DESTDIR)$(MANDIR)/man8/threadprof.8
+	rm -f $(DESTDIR)$(BINDIR)/threadprof $(DESTDIR)$(MANDIR)/man8/threadprof.8 \
+		$(DESTDIR)$(MANDIR)/man8/threadprof-snoop.8
 
 clean: ## remove everything that was built
 	rm -rf build threadprof

@@ -1,17 +1,33 @@
 // SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause)
 #include <stdlib.h>
+#include <string.h>
 
 #include "log.h"
 #include "monitor.h"
 #include "options.h"
+#include "snoop.h"
 
 enum { EXIT_USAGE = 2 };
+
+static int run_snoop(int argc, char **argv)
+{
+	struct snoop_options options;
+	int err = snoop_options__parse(&options, argc, argv);
+
+	if (err)
+		return err < 0 ? EXIT_USAGE : EXIT_SUCCESS;
+	log__set_verbose(options.verbose);
+	return snoop__run(&options) ? EXIT_FAILURE : EXIT_SUCCESS;
+}
 
 int main(int argc, char **argv)
 {
 	struct options options;
-	int err = options__parse(&options, argc, argv);
+	int err;
 
+	if (argc > 1 && !strcmp(argv[1], "snoop"))
+		return run_snoop(argc - 1, argv + 1);
+	err = options__parse(&options, argc, argv);
 	if (err)
 		return err < 0 ? EXIT_USAGE : EXIT_SUCCESS;
 	log__set_verbose(options.verbose);

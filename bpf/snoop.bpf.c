@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: (GPL-2.0 OR BSD-2-Clause)
+/*
+ * Every process of the host: its begin, its executions, its end. An object of its own, so that
+ * `threadprof snoop` runs without the programs that watch threads and requests.
+ */
+#include "vmlinux.h"
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#include "compat.bpf.h"
+#include "snoop_records.h"
+
+#define PF_KTHREAD 0x00200000
+#define SIGNAL_GROUP_EXIT 0x00000004
+#define MAX_THREADS 512 /* that are still to be reaped when their process ends */
+#define FILLING_BYTES (1024 * 1024)
+
+#if defined(__TARGET_ARCH_x86)
+#define NR_EXECVE 59
+#define NR_EXECVEAT 322
+#elif defined(__TARGET_ARCH_arm64)
+#define NR_EXECVE 221
+#define NR_EXECVEAT 281
+#endif
+
+const volatile bool has_group_dead = true;
+const volatile __u32 max_args_bytes = 256;
+
+bool active; /* userspace sets it when all is attached */
+__u64 losses[SNOOP_NR_LOSSES];
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 16 * 1024 * 1024);
+} events SEC(".maps");
+
+/*
+ * From the scheduler's clock to ours, for each CPU. The kernel's own account of a running thread
+ * is as old as the last tick, and its begin is in that clock: a process that lives less than a
+ * tick would have used no CPU time at all.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} clock_offsets SEC(".maps");
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+static __always_inline void loss__count(enum snoop_loss which)
+{
+	__sync_fetch_and_add(&losses[which], 1);
+}
+
+static __always_inline void rec__head(struct tp_rec *h, __u16 kind, __u16 size)
+{
+	h->kind = kind;
+	h->size = size;
+	h->cpu = bpf_get_smp_processor_id();
+	h->ts_ns = bpf_ktime_get_ns();
+}
+
+/*
+ * The reader comes by itself many times a second; it is called only where that is not often
+ * enough.
+ */
+static __always_inline void rec__submit(void *rec)
+{
+	bool filling = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) > FILLING_BYTES;
+
+	bpf_ringbuf_submit(rec, filling ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
+}
+
+/* Under ptrace, task->parent is the debugger; real_parent is who made the process. */
+static __always_inline void process__fill(struct snoop_process *p, struct task_struct *task)
+{
+	struct task_struct *parent = task->real_parent->group_leader;
+
+	p->tgid = task->tgid;
+	p->uid = (__u32)bpf_get_current_uid_gid();
+	p->start_ns = task->group_leader->start_time;
+	p->cgroup_id = bpf_get_current_cgroup_id();
+	p->ppid = parent->tgid;
+	p->pad = 0;
+	p->parent_start_ns = parent->start_time;
+	bpf_probe_read_kernel(p->comm, sizeof(p->comm), task->comm);
+	bpf_probe_read_kernel(p->parent_comm, sizeof(p->parent_comm), parent->comm);
+}
+
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(snoop_fork, struct task_struct *parent, struct task_struct *child)
+{
+	struct snoop_rec *rec;
+
+	if (!active || child->tgid == parent->tgid || child->flags & PF_KTHREAD)
+		return 0;
+	rec = bpf_ringbuf_reserve(&events, sizeof(*rec), 0);
+	if (!rec) {
+		loss__count(SNOOP_LOSS_FORK);
+		return 0;
+	}
+	rec__head(&rec->h, SNOOP_REC_FORK, sizeof(*rec));
+	process__fill(&rec->p, child);
+	rec__submit(rec);
+	return 0;
+}
+
+/* --- exec --- */
+
+/*
+ * Walks from the file to the root of its mount namespace and copies the names on the way. The root
+ * of a mounted tree is called by the place where it is mounted. A file that is in no directory
+ * (memfd) has only its name.
+ */
+static __always_inline void exec__fill_exe(struct snoop_rec_exec *rec, struct file *file)
+{
+	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
+	struct vfsmount *vfs = BPF_CORE_READ(file, f_path.mnt);
+	struct mount *mount = (void *)vfs - bpf_core_field_offset(struct mount, mnt);
+	__u32 used = 0;
+
+	for (int i = 0; i < SNOOP_EXE_PARTS; i++) {
+		struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
+		const unsigned char *name;
+		long bytes;
+
+		if (dentry == BPF_CORE_READ(mount, mnt.mnt_root)) {
+			struct mount *mount_parent = BPF_CORE_READ(mount, mnt_parent);
+
+			if (mount == mount_parent)
+				goto done;
+			dentry = BPF_CORE_READ(mount, mnt_mountpoint);
+			mount = mount_parent;
+			continue;
+		}
+		if (used >= SNOOP_EXE_BYTES)
+			break;
+		name = BPF_CORE_READ(dentry, d_name.name);
+		bytes = bpf_probe_read_kernel_str(&rec->exe[used], SNOOP_NAME_BYTES, name);
+		if (bytes <= 0)
+			break;
+		used += bytes;
+		if (dentry == parent) {
+			rec->flags |= SNOOP_EXE_LOOSE;
+			goto done;
+		}
+		dentry = parent;
+	}
+	rec->flags |= SNOOP_EXE_CUT;
+done:
+	rec->exe_bytes = used;
+}
+
+static __always_inline void exec__fill_args(struct snoop_rec_exec *rec, struct mm_struct *mm)
+{
+	unsigned long start = mm->arg_start, end = mm->arg_end;
+	__u64 total = end > start ? end - start : 0;
+	__u32 bytes = total < max_args_bytes ? total : max_args_bytes;
+
+	rec->args_total = total > 0xffffffff ? 0xffffffff : total;
+	if (bytes > max_args_bytes || bpf_probe_read_user(rec->args, bytes, (void *)start)) {
+		rec->flags |= SNOOP_ARGS_UNREAD;
+		bytes = 0;
+	}
+	rec->args_bytes = bytes;
+}
+
+/*
+ * The new image is in place: its arguments are in memory, and the task is the leader of its group.
+ */
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(snoop_exec, struct task_struct *task)
+{
+	struct snoop_rec_exec *rec;
+	struct mm_struct *mm;
+
+	if (!active)
+		return 0;
+	rec = bpf_ringbuf_reserve(&events, sizeof(*rec) + max_args_bytes, 0);
+	if (!rec) {
+		loss__count(SNOOP_LOSS_EXEC);
+		return 0;
+	}
+	rec__head(&rec->h, SNOOP_REC_EXEC, sizeof(*rec) + max_args_bytes);
+	process__fill(&rec->p, task);
+	rec->flags = 0;
+	rec->exe_bytes = 0;
+	rec->args_bytes = 0;
+	rec->args_total = 0;
+	mm = task->mm;
+	if (mm) {
+		exec__fill_exe(rec, mm->exe_file);
+		exec__fill_args(rec, mm);
+	}
+	rec__submit(rec);
+	return 0;
+}
+
+/* Runs at the end of every system call of the host: loaded only for --failed. */
+SEC("?tp_btf/sys_exit")
+int BPF_PROG(snoop_failed, struct pt_regs *regs, long ret)
+{
+	struct snoop_rec_failed *rec;
+	const char *path;
+	long bytes;
+	int nr;
+
+	if (ret >= 0 || !active)
+		return 0;
+#if defined(__TARGET_ARCH_x86)
+	nr = (int)regs->orig_ax;
+	path = (const char *)(nr == NR_EXECVE ? regs->di : regs->si);
+#else
+	nr = regs->syscallno;
+	path = (const char *)(nr == NR_EXECVE ? regs->orig_x0 : regs->regs[1]);
+#endif
+	if (nr != NR_EXECVE && nr != NR_EXECVEAT)
+		return 0;
+	rec = bpf_ringbuf_reserve(&events, sizeof(*rec), 0);
+	if (!rec) {
+		loss__count(SNOOP_LOSS_FAILED);
+		return 0;
+	}
+	rec__head(&rec->h, SNOOP_REC_FAILED, sizeof(*rec));
+	process__fill(&rec->p, bpf_get_current_task_btf());
+	rec->error = -ret;
+	bytes = bpf_probe_read_user_str(rec->path, sizeof(rec->path), path);
+	rec->path_bytes = bytes > 0 ? bytes : 0;
+	rec__submit(rec);
+	return 0;
+}
+
+/* --- exit --- */
+
+/* CPU time of the current thread up to now. */
+static __always_inline __u64 thread__runtime(struct task_struct *task)
+{
+	__u64 runtime = task->se.sum_exec_runtime, *offset;
+	__u32 zero = 0;
+	__s64 ns;
+
+	offset = bpf_map_lookup_elem(&clock_offsets, &zero);
+	if (!offset || !*offset)
+		return runtime;
+	ns = bpf_ktime_get_ns() - *offset - task->se.exec_start;
+	return ns > 0 ? runtime + ns : runtime;
+}
+
+/* Threads that were reaped are in the group's sum; the others are still on its list. */
+static __always_inline __u64 process__runtime(struct task_struct *task, __u32 *flags)
+{
+	struct signal_struct *signal = task->signal;
+	__u64 runtime = signal->sum_sched_runtime + thread__runtime(task);
+	unsigned long node_offset = bpf_core_field_offset(struct task_struct, thread_node);
+	void *end = (void *)signal + bpf_core_field_offset(struct signal_struct, thread_head);
+	void *node = BPF_CORE_READ(signal, thread_head.next);
+
+	for (int i = 0; i < MAX_THREADS; i++) {
+		struct task_struct *other = node - node_offset;
+
+		if (!node || node == end)
+			return runtime;
+		if (other != task)
+			runtime += BPF_CORE_READ(other, se.sum_exec_runtime);
+		node = BPF_CORE_READ(other, thread_node.next);
+	}
+	*flags |= SNOOP_CPU_CUT;
+	return runtime;
+}
+
+SEC("tp_btf/sched_process_exit")
+int snoop_exit(__u64 *ctx)
+{
+	struct task_struct *task = (struct task_struct *)ctx[0];
+	bool group_dead = has_group_dead ? ctx[1] & 1 : !task->signal->live.counter;
+	struct snoop_rec_exit *rec;
+
+	if (!active || !group_dead || task->flags & PF_KTHREAD)
+		return 0;
+	rec = bpf_ringbuf_reserve(&events, sizeof(*rec), 0);
+	if (!rec) {
+		loss__count(SNOOP_LOSS_EXIT);
+		return 0;
+	}
+	rec__head(&rec->h, SNOOP_REC_EXIT, sizeof(*rec));
+	process__fill(&rec->p, task);
+	bpf_probe_read_kernel(rec->p.comm, sizeof(rec->p.comm), task->group_leader->comm);
+	rec->flags = 0;
+	rec->cpu_ns = process__runtime(task, &rec->flags);
+	if (task->signal->flags & SIGNAL_GROUP_EXIT)
+		rec->status = task->signal->group_exit_code;
+	else
+		rec->status = task->group_leader->exit_code;
+	rec__submit(rec);
+	return 0;
+}
+
+/* The scheduler has just noted by its clock when the next thread begins to run. */
+SEC("tp_btf/sched_switch")
+int snoop_switch(__u64 *ctx)
+{
+	struct task_struct *next = (struct task_struct *)ctx[2];
+	__u64 *offset;
+	__u32 zero = 0;
+
+	if (!next->pid)
+		return 0;
+	offset = bpf_map_lookup_elem(&clock_offsets, &zero);
+	if (offset)
+		*offset = bpf_ktime_get_ns() - next->se.exec_start;
+	return 0;
+}
+
+/* --- those that were there before --- */
+
+SEC("iter/task")
+int snoop_living(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task, *parent;
+	struct snoop_rec rec = {};
+
+	if (!task || task->pid != task->tgid || task->flags & PF_KTHREAD)
+		return 0;
+	rec__head(&rec.h, SNOOP_REC_LIVING, sizeof(rec));
+	parent = task->real_parent->group_leader;
+	rec.p.tgid = task->tgid;
+	rec.p.start_ns = task->start_time;
+	rec.p.ppid = parent->tgid;
+	rec.p.parent_start_ns = parent->start_time;
+	bpf_probe_read_kernel(rec.p.comm, sizeof(rec.p.comm), task->comm);
+	bpf_probe_read_kernel(rec.p.parent_comm, sizeof(rec.p.parent_comm), parent->comm);
+	bpf_seq_write(ctx->meta->seq, &rec, sizeof(rec));
+	return 0;
+}

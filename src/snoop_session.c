@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause)
+#include "snoop_session.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+
+#include "log.h"
+#include "probes.h"
+#include "snoop.skel.h"
+
+struct snoop_session {
+	struct snoop_bpf *skel;
+	struct ring_buffer *ring;
+	snoop_record_fn fn; /* of the drain that runs */
+	void *context;
+};
+
+__attribute__((format(printf, 2, 0))) static int on_libbpf_print(enum libbpf_print_level level,
+								 const char *format, va_list args)
+{
+	char line[1024];
+
+	if (!log__is_verbose() || level == LIBBPF_DEBUG)
+		return 0;
+	vsnprintf(line, sizeof(line), format, args);
+	log__debug("%.*s", (int)strcspn(line, "\n"), line);
+	return 0;
+}
+
+static int on_record(void *context, void *data, size_t size)
+{
+	struct snoop_session *session = context;
+	const struct tp_rec *rec = data;
+
+	if (size >= sizeof(*rec) && rec->size <= size)
+		session->fn(session->context, rec);
+	return 0;
+}
+
+static int load(struct snoop_session *session, const struct snoop_session_config *config)
+{
+	struct btf *btf = btf__load_vmlinux_btf();
+	struct snoop_bpf *skel;
+	struct probes probes;
+	int err;
+
+	if (!btf)
+		return log__fail(-errno, "cannot read the kernel's BTF: %s", strerror(errno));
+	probes__read(btf, &probes);
+	btf__free(btf);
+	session->skel = skel = snoop_bpf__open();
+	if (!skel)
+		return log__fail(-errno, "cannot open the BPF programs: %s", strerror(errno));
+	skel->rodata->has_group_dead = probes.has_group_dead;
+	skel->rodata->max_args_bytes = config->args_bytes;
+	bpf_program__set_autoload(skel->progs.snoop_failed, config->failed);
+	bpf_program__set_autoload(skel->progs.snoop_switch, config->exact_cpu);
+	if (config->ring_bytes)
+		bpf_map__set_max_entries(skel->maps.events, config->ring_bytes);
+	err = snoop_bpf__load(skel);
+	if (err)
+		return log__fail(
+			err, "cannot load the BPF programs: %s (run with --verbose for the reason)",
+			strerror(-err));
+	session->ring = ring_buffer__new(bpf_map__fd(skel->maps.events), on_record, session, NULL);
+	if (!session->ring)
+		return log__fail(-errno, "cannot map the ring buffer: %s", strerror(errno));
+	return 0;
+}
+
+int snoop_session__open(const struct snoop_session_config *config, struct snoop_session **out)
+{
+	struct snoop_session *session = calloc(1, sizeof(*session));
+	int err;
+
+	if (!session)
+		return log__fail(-ENOMEM, "there is no memory left");
+	libbpf_set_print(on_libbpf_print);
+	err = load(session, config);
+	if (err)
+		snoop_session__free(session);
+	else
+		*out = session;
+	return err;
+}
+
+int snoop_session__attach(struct snoop_session *session)
+{
+	int err = snoop_bpf__attach(session->skel);
+
+	if (err)
+		return log__fail(err, "cannot attach the BPF programs: %s", strerror(-err));
+	session->skel->bss->active = true;
+	return 0;
+}
+
+int snoop_session__each_living(struct snoop_session *session, snoop_record_fn fn, void *context)
+{
+	struct snoop_rec recs[256];
+	size_t used = 0, at;
+	ssize_t got;
+	int fd = bpf_iter_create(bpf_link__fd(session->skel->links.snoop_living));
+
+	if (fd < 0)
+		return -errno;
+	while ((got = read(fd, (char *)recs + used, sizeof(recs) - used)) != 0) {
+		if (got < 0 && (errno == EINTR || errno == EAGAIN))
+			continue;
+		if (got < 0) {
+			int err = -errno;
+
+			close(fd);
+			return err;
+		}
+		used += got;
+		for (at = 0; at < used / sizeof(recs[0]); at++)
+			fn(context, &recs[at].h);
+		used %= sizeof(recs[0]);
+		memmove(recs, recs + at, used);
+	}
+	close(fd);
+	return 0;
+}
+
+int snoop_session__drain(struct snoop_session *session, snoop_record_fn fn, void *context)
+{
+	session->fn = fn;
+	session->context = context;
+	return ring_buffer__consume(session->ring);
+}
+
+int snoop_session__poll_fd(const struct snoop_session *session)
+{
+	return ring_buffer__epoll_fd(session->ring);
+}
+
+void snoop_session__read_losses(const struct snoop_session *session,
+				uint64_t losses[SNOOP_NR_LOSSES])
+{
+	for (int i = 0; i < SNOOP_NR_LOSSES; i++)
+		losses[i] = __atomic_load_n(&session->skel->bss->losses[i], __ATOMIC_RELAXED);
+}
+
+void snoop_session__detach(struct snoop_session *session)
+{
+	if (session->skel)
+		snoop_bpf__detach(session->skel);
+}
+
+void snoop_session__free(struct snoop_session *session)
+{
+	if (!session)
+		return;
+	ring_buffer__free(session->ring);
+	snoop_bpf__destroy(session->skel);
+	free(session);
+}

@@ -1,0 +1,97 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause)
+"""The story: an API server under steady load, and 50 workers that something like cron launches through sh
+again and again, each of which burns CPU until it has lived 650 ms. The server's own report must name them,
+who launched them and how often, and what they cost its requests."""
+import os
+import socket
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import tp  # noqa: E402
+from tp import test  # noqa: E402
+
+MS = 1000000
+TIMES, PERIOD_MS = 3, 6000
+
+
+class Load:
+    """Closing requests, one at a time, at a steady pace."""
+    def __init__(self, port):
+        self.port, self.sent, self.stopping = port, 0, False
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
+
+    def run(self):
+        while not self.stopping:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=20) as conn:
+                conn.sendall(b"GET / HTTP/1.0\r\n\r\n")
+                while conn.recv(4096):
+                    pass
+            self.sent += 1
+            time.sleep(0.02)
+
+    def stop(self):
+        self.stopping = True
+        self.thread.join()
+
+
+def watch_the_story():
+    port = tp.free_port()
+    directory = tp.temp_dir()
+    # A listing of so many files takes longer than a time slice: the server has to wait for its turn again.
+    for i in range(2000):
+        open(os.path.join(directory, "file-%d" % i), "w").close()
+    server = tp.start_process([sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1"],
+                              cwd=directory, stdout=-3, stderr=-3)
+    tp.wait_for_port(port)
+    load = Load(port)
+    cron = tp.Workload("spawn", "cron", str(TIMES), str(PERIOD_MS))
+    profiler = tp.Threadprof("-p", str(server.pid), "-i", "4")
+    exe = os.readlink("/proc/%d/exe" % cron.pid)
+    cron.run()
+    time.sleep(3)
+    report = profiler.stop()
+    load.stop()
+    cron.end()
+    tp.stop_process(server)
+    return report, exe
+
+
+@test("the story: the server's report names the workers, their launcher, their period and their price")
+def story():
+    report, exe = watch_the_story()
+    bursts = [b for i in report.intervals for b in i["bursts"] if b["exe"] == exe]
+    tp.assert_equal("bursts", [b["count"] for b in bursts], [50] * TIMES)
+    tp.assert_equal("launchers of the launcher", {tuple(b["ancestry"][-2:]) for b in bursts}, {("likecron", "sh")})
+    tp.assert_equal("launcher", {b["launcher"] for b in bursts}, {"sh"})
+    tp.assert_close("period_ns of the third", bursts[-1]["period_ns"], PERIOD_MS * MS)
+    for burst in bursts:
+        tp.assert_at_least("requests inside", burst["requests_inside"], 1)
+        tp.assert_at_least("latency inside, compared with twice that around it",
+                           burst["latency_inside_ns"], 2 * burst["latency_outside_ns"])
+    stolen = sum(t["ns"] for i in report.intervals for t in i["stolen_cpu"]
+                 if t["exe"] == exe)
+    tp.assert_at_least("CPU time that the workers took", stolen, 100 * MS)
+    tp.assert_close("the same, burst by burst", sum(b["stolen_ns"] for b in bursts), stolen, rel=0.05)
+    runq = sum(t["state_ns"]["runq"] for i in report.intervals for t in i["threads"])
+    tp.assert_at_least("their share of the server's waiting for a CPU", stolen, 0.7 * runq)
+    tp.assert_no_loss(report)
+
+
+@test("a quiet host: no bursts")
+def quiet():
+    target = tp.start_process(["sleep", "1000"])
+    profiler = tp.Threadprof("-p", str(target.pid), "-i", "0.5")
+    time.sleep(1.2)
+    report = profiler.stop()
+    tp.stop_process(target)
+    for interval in report.intervals:
+        own = [b for b in interval["bursts"] if "likecron" in b["ancestry"]]
+        tp.assert_equal("bursts of something like cron", own, [])
+
+
+if __name__ == "__main__":
+    tp.main()
