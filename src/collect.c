@@ -57,6 +57,7 @@ void collector__free(struct collector *collector)
 	sockets__free(collector->sockets);
 	names__free(collector->names);
 	resolver__free(collector->resolver);
+	neighbours__free(collector->neighbours);
 	free(collector->pids);
 	memset(collector, 0, sizeof(*collector));
 }
@@ -239,6 +240,8 @@ int collector__drain(struct collector *collector)
 
 	if (collector->ranges_changed)
 		tell_lock_ranges(collector);
+	if (err >= 0 && collector->neighbours)
+		err = neighbours__drain(collector->neighbours);
 	return err < 0 ? err : 0;
 }
 
@@ -272,13 +275,21 @@ static void on_thief(void *context, const void *key, const void *value)
 {
 	struct collector *collector = context;
 	const struct tp_thief_key *thief = key;
-	char path[64], exe[256];
+	bool own = targets__find(collector->targets, thief->tgid);
+	char path[64], link[256];
+	const char *exe = link;
 	ssize_t length;
 
-	snprintf(path, sizeof(path), "/proc/%u/exe", thief->tgid);
-	length = readlink(path, exe, sizeof(exe) - 1);
-	exe[length > 0 ? length : 0] = '\0';
-	if (steals__add(collector->profile.steals, value, exe, targets__find(collector->targets, thief->tgid)))
+	if (collector->neighbours) {
+		exe = neighbours__exe(collector->neighbours, thief->tgid);
+		if (!own)
+			neighbours__on_thief(collector->neighbours, thief->tgid, ((const struct tp_thief *)value)->ns);
+	} else {
+		snprintf(path, sizeof(path), "/proc/%u/exe", thief->tgid);
+		length = readlink(path, link, sizeof(link) - 1);
+		link[length > 0 ? length : 0] = '\0';
+	}
+	if (steals__add(collector->profile.steals, value, exe, own))
 		collector->profile.out_of_memory++;
 }
 
@@ -380,6 +391,12 @@ static void report_cost(struct collector *collector, struct report *report)
 	report->user_cpu_ns = cpu_ns - collector->cpu_ns_before;
 	report->memory_bytes = own_memory_bytes() + session__map_bytes(collector->session);
 	collector->cpu_ns_before = cpu_ns;
+	if (collector->neighbours) {
+		uint64_t lost = neighbours__nr_lost(collector->neighbours);
+
+		report->lost_processes = lost - collector->lost_processes_before;
+		collector->lost_processes_before = lost;
+	}
 }
 
 /* What a feature that is off would have measured is not known. */
@@ -419,6 +436,8 @@ int collector__report(struct collector *collector, bool final, struct report *re
 		err = report_target(collector, report);
 	if (!err)
 		err = profile__report(&collector->profile, report);
+	if (!err && collector->neighbours)
+		err = neighbours__report(collector->neighbours, collector->profile.requests, final, report);
 	if (err)
 		return log__fail(err, "cannot collect the interval: %s", strerror(-err));
 	sockets__report(collector->sockets, queue.backlog_max, report);
@@ -433,5 +452,7 @@ int collector__report(struct collector *collector, bool final, struct report *re
 void collector__next(struct collector *collector)
 {
 	profile__next(&collector->profile);
+	if (collector->neighbours)
+		neighbours__next(collector->neighbours);
 	targets__forget_ended(collector->targets);
 }

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "names.h"
+#include "neighbours.h"
 #include "profile.h"
 #include "resolve.h"
 #include "session.h"
@@ -22,6 +23,8 @@ struct collector {
 	struct profile profile;
 	struct sockets *sockets;
 	struct names *names;
+	struct neighbours *neighbours; /* NULL: the host's other processes are not seen */
+	uint64_t lost_processes_before;
 	struct resolver *resolver; /* NULL: addresses stay as they are */
 	uint32_t *pids; /* of the report */
 	uint64_t begin_ns; /* of the interval */

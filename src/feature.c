@@ -10,7 +10,7 @@ struct feature {
 	const char *without; /* what is missing when it is off */
 };
 
-static const struct feature table[NR_FEATURES] = {
+static const struct feature table[] = {
 	{ "thread_states", SESSION_SCHED, "the kernel refuses the scheduler tracepoints" },
 	{ "requests", SESSION_REQUESTS, "the kernel refuses the tracepoint sys_exit: requests, connections and "
 					"queues are not measured" },
@@ -19,6 +19,9 @@ static const struct feature table[NR_FEATURES] = {
 	{ "stolen_cpu", SESSION_MIGRATE, "the kernel refuses the tracepoint sched_migrate_task: it is not known "
 					 "whose CPU time waiting threads lose" },
 };
+
+#define NR_PARTS (sizeof(table) / sizeof(table[0]))
+_Static_assert(NR_PARTS + 1 == NR_FEATURES, "bursts are the one feature that is not of the session");
 
 static const char *remedy(int err)
 {
@@ -35,16 +38,56 @@ static const char *remedy(int err)
 	}
 }
 
-void features__read(const struct session *session, struct report_feature features[NR_FEATURES])
+static struct report_feature state_of(const char *name, int err, const char *without)
 {
-	for (size_t i = 0; i < NR_FEATURES; i++) {
+	return (struct report_feature){
+		.name = name,
+		.state = err ? "off" : "on",
+		.reason = err ? without : NULL,
+		.remedy = err ? remedy(err) : NULL,
+	};
+}
+
+/* What is lesser where thread switches are not seen in the best way; the reason NULL: that one is used. */
+static const struct {
+	const char *reason;
+	const char *remedy;
+} ways[NR_WAYS] = {
+	[WAY_BTF_TRACEPOINT_HASH] = { "the kernel gives tracing programs no task storage: threads are kept in a hash "
+				      "map, at most 16384 of them",
+				      "a newer kernel" },
+	[WAY_RAW_TRACEPOINT] = { "the kernel refuses sched_switch as a BTF tracepoint: the raw tracepoint is used, and "
+				 "at most 16384 threads are kept",
+				 "a newer kernel, or one built with CONFIG_BPF_EVENTS" },
+	[WAY_FUNCTION] = { "thread switches are seen by a kprobe on finish_task_switch: the owners of most locks are "
+			   "not known, and at most 16384 threads are kept",
+			   "--switch-probe=sched_switch, where the kernel offers it" },
+};
+
+static void read_way(const struct session *session, struct report_feature *feature)
+{
+	enum session_way way = session__way(session);
+
+	if (!ways[way].reason)
+		return;
+	feature->state = "fallback";
+	feature->reason = ways[way].reason;
+	feature->remedy = ways[way].remedy;
+}
+
+void features__read(const struct session *session, int bursts_error,
+		    struct report_feature features[NR_FEATURES])
+{
+	size_t i;
+
+	for (i = 0; i < NR_PARTS; i++) {
 		int err = session__part_error(session, table[i].part);
 
-		features[i] = (struct report_feature){
-			.name = table[i].name,
-			.state = err ? "off" : "on",
-			.reason = err ? table[i].without : NULL,
-			.remedy = err ? remedy(err) : NULL,
-		};
+		features[i] = state_of(table[i].name, err, table[i].without);
+		if (!err && table[i].part == SESSION_SCHED)
+			read_way(session, &features[i]);
 	}
+	features[i] = state_of("bursts", bursts_error,
+			       "the kernel refuses the tracepoints of process begins and ends: bursts of "
+			       "short-lived processes are not seen");
 }

@@ -8,9 +8,13 @@
 #include "report.h"
 #include "session.h"
 
-#define NR_FEATURES 4
+#define NR_FEATURES 5
 
-/* Fills @features with the state of each. The strings are static. */
-void features__read(const struct session *session, struct report_feature features[NR_FEATURES]);
+/*
+ * Fills @features with the state of each; @bursts_error: negative errno of neighbours__new(), or 0. The
+ * strings are static.
+ */
+void features__read(const struct session *session, int bursts_error,
+		    struct report_feature features[NR_FEATURES]);
 
 #endif /* THREADPROF_FEATURE_H */

@@ -1,197 +1,10 @@
 // SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause)
 #include "json.h"
 
-#include <errno.h>
 #include <inttypes.h>
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
+#include <stdio.h>
 
-#include <json-c/json.h>
-
-#include "escape.h"
-
-/*
- * json-c's null is a NULL pointer, and so is an allocation that failed. The difference is kept
- * here, so that a shortage of memory never looks like "not measured".
- */
-struct writer {
-	bool no_memory;
-};
-
-static struct json_object *checked(struct writer *w, struct json_object *o)
-{
-	if (!o)
-		w->no_memory = true;
-	return o;
-}
-
-static void put(struct writer *w, struct json_object *o, const char *key, struct json_object *value)
-{
-	if (!o || json_object_object_add(o, key, value) < 0) {
-		json_object_put(value);
-		w->no_memory = true;
-	}
-}
-
-static void append(struct writer *w, struct json_object *list, struct json_object *value)
-{
-	if (!list || json_object_array_add(list, value) < 0) {
-		json_object_put(value);
-		w->no_memory = true;
-	}
-}
-
-static struct json_object *new_object(struct writer *w)
-{
-	return checked(w, json_object_new_object());
-}
-
-static struct json_object *new_list(struct writer *w)
-{
-	return checked(w, json_object_new_array());
-}
-
-static struct json_object *new_u64(struct writer *w, uint64_t value)
-{
-#if JSON_C_MAJOR_VERSION > 0 || JSON_C_MINOR_VERSION >= 14
-	return checked(w, json_object_new_uint64(value));
-#else
-	char digits[24];
-
-	if (value <= INT64_MAX)
-		return checked(w, json_object_new_int64((int64_t)value));
-	snprintf(digits, sizeof(digits), "%" PRIu64, value);
-	return checked(w, json_object_new_double_s((double)value, digits));
-#endif
-}
-
-static void put_null(struct writer *w, struct json_object *o, const char *key)
-{
-	put(w, o, key, NULL);
-}
-
-static void put_bool(struct writer *w, struct json_object *o, const char *key, bool value)
-{
-	put(w, o, key, checked(w, json_object_new_boolean(value)));
-}
-
-static void put_u64(struct writer *w, struct json_object *o, const char *key, uint64_t value)
-{
-	put(w, o, key, new_u64(w, value));
-}
-
-static void put_i64(struct writer *w, struct json_object *o, const char *key, int64_t value)
-{
-	put(w, o, key, checked(w, json_object_new_int64(value)));
-}
-
-/* null unless it was measured */
-static void put_u64_if(struct writer *w, struct json_object *o, const char *key, bool have,
-		       uint64_t value)
-{
-	put(w, o, key, have && value != TP_UNKNOWN ? new_u64(w, value) : NULL);
-}
-
-/* null unless it was measured and is a number */
-static void put_double_if(struct writer *w, struct json_object *o, const char *key, bool have,
-			  double value)
-{
-	static char format[] = "%.9g";
-	struct json_object *number = NULL;
-
-	if (have && isfinite(value)) {
-		number = checked(w, json_object_new_double(value));
-		if (number)
-			json_object_set_serializer(number, json_object_double_to_json_string,
-						   format, NULL);
-	}
-	put(w, o, key, number);
-}
-
-static void put_string(struct writer *w, struct json_object *o, const char *key, const char *text,
-		       size_t max)
-{
-	size_t size = ESCAPE_UTF8_SIZE(strnlen(text, max));
-	char *safe = malloc(size);
-
-	if (!safe) {
-		w->no_memory = true;
-		return;
-	}
-	escape__utf8(safe, size, text, max);
-	put(w, o, key, checked(w, json_object_new_string(safe)));
-	free(safe);
-}
-
-/* null where there is no text */
-static void put_text(struct writer *w, struct json_object *o, const char *key, const char *text,
-		     size_t max)
-{
-	if (text && max && text[0])
-		put_string(w, o, key, text, max);
-	else
-		put_null(w, o, key);
-}
-
-#define put_field(w, o, key, field) put_string(w, o, key, field, sizeof(field))
-#define put_field_text(w, o, key, field) put_text(w, o, key, field, sizeof(field))
-
-/* RFC 3339, UTC, nanoseconds; null where the year has not four digits */
-static void put_time(struct writer *w, struct json_object *o, const char *key,
-		     const struct timespec *time)
-{
-	char seconds[32], text[48];
-	struct tm tm;
-
-	if (!gmtime_r(&time->tv_sec, &tm) || tm.tm_year < 1000 - 1900 || tm.tm_year > 9999 - 1900 ||
-	    time->tv_nsec < 0 || time->tv_nsec > 999999999) {
-		put_null(w, o, key);
-		return;
-	}
-	strftime(seconds, sizeof(seconds), "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(text, sizeof(text), "%s.%09ldZ", seconds, time->tv_nsec);
-	put_string(w, o, key, text, sizeof(text));
-}
-
-static struct json_object *new_buckets(struct writer *w, const struct histogram *h)
-{
-	struct json_object *list = new_list(w);
-	uint64_t upper, count;
-	size_t cursor = 0;
-
-	while (histogram__next(h, &cursor, &upper, &count)) {
-		struct json_object *pair = new_list(w);
-
-		append(w, pair, new_u64(w, upper));
-		append(w, pair, new_u64(w, count));
-		append(w, list, pair);
-	}
-	return list;
-}
-
-static void put_histogram(struct writer *w, struct json_object *o, const char *key, bool have,
-			  const struct histogram *h)
-{
-	struct json_object *to;
-	bool any;
-
-	if (!have || !h) {
-		put_null(w, o, key);
-		return;
-	}
-	any = h->count > 0;
-	to = new_object(w);
-	put_u64(w, to, "count", h->count);
-	put_u64(w, to, "sum", h->sum);
-	put_u64_if(w, to, "mean", any, histogram__mean(h));
-	put_u64_if(w, to, "p50", any, histogram__percentile(h, 50));
-	put_u64_if(w, to, "p90", any, histogram__percentile(h, 90));
-	put_u64_if(w, to, "p99", any, histogram__percentile(h, 99));
-	put_u64_if(w, to, "max", any, h->max);
-	put(w, to, "buckets", new_buckets(w, h));
-	put(w, o, key, to);
-}
+#include "json_value.h"
 
 /* What is known of waits whose distribution was not kept, in the shape of a histogram. */
 static void put_wait_totals(struct writer *w, struct json_object *o, const char *key,
@@ -407,9 +220,14 @@ static struct json_object *new_peers(struct writer *w, const struct report *r)
 	list = new_list(w);
 	for (size_t i = 0; i < r->nr_peers; i++) {
 		const struct report_peer *p = &r->peers[i];
+		struct json_object *o =
+			new_wait(w, "addr", p->addr, sizeof(p->addr), p->waits, p->wait_ns);
 
-		append(w, list,
-		       new_wait(w, "addr", p->addr, sizeof(p->addr), p->waits, p->wait_ns));
+		if (p->name[0])
+			put_string(w, o, "name", p->name, sizeof(p->name));
+		else
+			put(w, o, "name", NULL);
+		append(w, list, o);
 	}
 	return list;
 }
@@ -450,12 +268,51 @@ static struct json_object *new_stolen_cpu(struct writer *w, const struct report 
 	return list;
 }
 
+static struct json_object *new_burst(struct writer *w, const struct report_burst *b)
+{
+	struct json_object *o = new_object(w), *ancestry = new_list(w);
+
+	for (size_t i = 0; i < b->nr_ancestry; i++)
+		append_string(w, ancestry, b->ancestry[i], sizeof(b->ancestry[i]));
+	put_string(w, o, "exe", b->exe, sizeof(b->exe));
+	put_text(w, o, "launcher", b->launcher, sizeof(b->launcher));
+	put(w, o, "ancestry", ancestry);
+	put_u64(w, o, "start_mono_ns", b->start_ns);
+	put_u64(w, o, "duration_ns", b->end_ns - b->start_ns);
+	put_u64(w, o, "count", b->count);
+	put_u64(w, o, "peak", b->peak);
+	put_histogram(w, o, "life_ns", true, &b->life);
+	put_u64(w, o, "cpu_ns", b->cpu.sum);
+	put_bool(w, o, "continues", b->continues);
+	put_u64_if(w, o, "period_ns", b->period_ns > 0, b->period_ns);
+	put_u64_if(w, o, "jitter_ns", b->period_ns > 0, b->jitter_ns);
+	put_u64(w, o, "stolen_ns", b->stolen_ns);
+	put_u64(w, o, "requests_inside", b->nr_inside);
+	put_u64_if(w, o, "latency_inside_ns", b->inside_ns != TP_UNKNOWN, b->inside_ns);
+	put_u64(w, o, "requests_outside", b->nr_outside);
+	put_u64_if(w, o, "latency_outside_ns", b->outside_ns != TP_UNKNOWN, b->outside_ns);
+	return o;
+}
+
+static struct json_object *new_bursts(struct writer *w, const struct report *r)
+{
+	struct json_object *list;
+
+	if (!r->have_bursts)
+		return NULL;
+	list = new_list(w);
+	for (size_t i = 0; i < r->nr_bursts; i++)
+		append(w, list, new_burst(w, &r->bursts[i]));
+	return list;
+}
+
 static struct json_object *new_lost(struct writer *w, const struct report *r)
 {
 	struct json_object *o = new_object(w);
 
 	for (size_t i = 0; i < TP_NR_LOSSES; i++)
 		put_u64(w, o, tp_loss_names[i], r->lost[i]);
+	put_u64(w, o, "processes", r->lost_processes);
 	put_u64(w, o, "reports", r->lost_reports);
 	return o;
 }
@@ -469,41 +326,6 @@ static struct json_object *new_overhead(struct writer *w, const struct report *r
 	put_u64_if(w, o, "user_cpu_ns", true, r->user_cpu_ns);
 	put_u64_if(w, o, "memory_bytes", true, r->memory_bytes);
 	return o;
-}
-
-static struct json_object *new_record(struct writer *w, const char *type,
-				      const struct timespec *time, uint64_t mono_ns)
-{
-	struct json_object *o = new_object(w);
-
-	put_string(w, o, "type", type, SIZE_MAX);
-	put_u64(w, o, "schema", JSON_SCHEMA);
-	put_time(w, o, "time", time);
-	put_u64(w, o, "mono_ns", mono_ns);
-	return o;
-}
-
-static int write_line(FILE *out, const char *line, size_t len)
-{
-	errno = 0;
-	if (fwrite(line, 1, len, out) == len && putc('\n', out) != EOF)
-		return 0;
-	return errno ? -errno : -EIO;
-}
-
-/* Writes and frees @record. */
-static int finish(struct writer *w, FILE *out, struct json_object *record)
-{
-	int flags = JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE;
-	const char *line = NULL;
-	size_t len = 0;
-	int err;
-
-	if (!w->no_memory)
-		line = json_object_to_json_string_length(record, flags, &len);
-	err = line ? write_line(out, line, len) : -ENOMEM;
-	json_object_put(record);
-	return err;
 }
 
 int json__write_interval(FILE *out, const struct report *r)
@@ -524,7 +346,7 @@ int json__write_interval(FILE *out, const struct report *r)
 	put(&w, o, "peers", new_peers(&w, r));
 	put(&w, o, "files", new_files(&w, r));
 	put(&w, o, "stolen_cpu", new_stolen_cpu(&w, r));
-	put_null(&w, o, "bursts");
+	put(&w, o, "bursts", new_bursts(&w, r));
 	put_null(&w, o, "findings");
 	put(&w, o, "lost", new_lost(&w, r));
 	put(&w, o, "overhead", new_overhead(&w, r));

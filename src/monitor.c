@@ -2,6 +2,7 @@
 #include "monitor.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,6 +54,8 @@ struct monitor {
 	int end_fd;
 	int signal_fd;
 	uint64_t nr_reports;
+	uint64_t dropped_before; /* reports whose loss was told */
+	int bursts_error; /* why bursts are not seen; 0: they are */
 	bool signalled;
 	bool done;
 };
@@ -143,6 +146,7 @@ static int attach(struct monitor *m)
 	const struct session_config config = {
 		.follow_forks = options->follow,
 		.ring_bytes = options->ring_bytes,
+		.switch_probe = options->switch_probe,
 		.refuse = options->refuse,
 	};
 	const struct requests_config requests = {
@@ -160,6 +164,9 @@ static int attach(struct monitor *m)
 	if (err)
 		return err;
 	err = collector__init(&m->collector, m->session, &m->targets, &requests, options->resolve);
+	/* A report without bursts is better than none. */
+	if (!err)
+		m->bursts_error = neighbours__new(&m->collector.neighbours);
 	if (!err)
 		err = collector__start(&m->collector);
 	if (err)
@@ -231,7 +238,7 @@ static int say_features(struct monitor *m)
 	struct report_feature features[NR_FEATURES];
 	int err = 0;
 
-	features__read(m->session, features);
+	features__read(m->session, m->bursts_error, features);
 	for (size_t i = 0; i < NR_FEATURES && !err; i++) {
 		if (features[i].reason)
 			log__warn("%s is %s: %s; remedy: %s", features[i].name, features[i].state, features[i].reason,
@@ -266,6 +273,7 @@ static void say_attached(const struct monitor *m)
 static int end_interval(struct monitor *m, bool final)
 {
 	struct report report;
+	uint64_t dropped;
 	int err;
 
 	targets__check(&m->targets);
@@ -273,8 +281,11 @@ static int end_interval(struct monitor *m, bool final)
 	if (err)
 		return err;
 	report.partial = final && report.duration_ns + DRAIN_NS < m->options->interval_ns;
-	report.lost_reports = m->writer.dropped;
+	dropped = m->writer.dropped;
+	report.lost_reports = dropped - m->dropped_before;
 	err = submit(m, &report, NULL);
+	if (m->writer.dropped == dropped)
+		m->dropped_before = dropped; /* else the report that tells it is lost as well */
 	collector__next(&m->collector);
 	m->nr_reports++;
 	if (m->nr_reports == m->options->count || !m->targets.nr_alive)
@@ -291,6 +302,14 @@ static void read_timer(int fd)
 		return;
 }
 
+/* A reader that has had enough is no error; a full disk is. */
+static int check_written(int err)
+{
+	if (!err || err == -EPIPE)
+		return 0;
+	return log__fail(err, "cannot write to standard output: %s", strerror(-err));
+}
+
 static int drain(struct monitor *m)
 {
 	int err = collector__drain(&m->collector);
@@ -299,9 +318,10 @@ static int drain(struct monitor *m)
 		err = collector__sweep_if_due(&m->collector);
 	if (err)
 		return log__fail(err, "cannot read what the kernel recorded: %s", strerror(-err));
-	if (writer__flush(&m->writer) == -EPIPE)
-		m->done = true;
-	return 0;
+	err = check_written(writer__flush(&m->writer));
+	/* The record of an end may come before the event of its pidfd, which then never comes. */
+	m->done = m->done || m->writer.closed || !m->targets.nr_alive;
+	return err;
 }
 
 static int handle(struct monitor *m, enum event event, bool *interval_due)
@@ -357,14 +377,25 @@ static int loop(struct monitor *m)
 static int finish(struct monitor *m)
 {
 	bool counted_out = m->options->count && m->nr_reports >= m->options->count;
-	int err = 0;
+	int err = 0, written;
 
 	if (!counted_out && !m->writer.closed)
 		err = end_interval(m, true);
 	session__detach(m->session);
-	if (writer__finish(&m->writer, m->signalled ? PATIENCE_SIGNALLED_MS : PATIENCE_MS) == -ETIMEDOUT)
+	written = writer__finish(&m->writer, m->signalled ? PATIENCE_SIGNALLED_MS : PATIENCE_MS);
+	if (written == -ETIMEDOUT)
 		log__warn("nobody reads the output: what was left of it is lost");
+	else if (!err)
+		err = check_written(written);
 	return err;
+}
+
+/* A descriptor of our own would take the place of one that is closed. */
+static int check_stdout(void)
+{
+	if (fcntl(STDOUT_FILENO, F_GETFD) < 0)
+		return log__fail(-errno, "standard output is closed: there is nowhere to write reports to");
+	return 0;
 }
 
 int monitor__run(const struct options *options)
@@ -378,8 +409,10 @@ int monitor__run(const struct options *options)
 		.signal_fd = -1,
 		.command = COMMAND_INIT,
 	};
-	int err = take_signals(&m);
+	int err = check_stdout();
 
+	if (!err)
+		err = take_signals(&m);
 	writer__init(&m.writer, STDOUT_FILENO);
 	if (!err)
 		err = find_targets(&m);

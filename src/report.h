@@ -65,6 +65,31 @@ struct report_thief {
 	char exe[256]; /* "" where it was gone or is a kernel thread */
 	bool own;      /* a thread of the target itself */
 	uint64_t ns;
+	uint64_t largest_ns; /* of one process: the one that comm is of */
+};
+
+#define REPORT_MAX_ANCESTRY 8
+
+/* Many short-lived processes of one executable and launcher that started at nearly the same time. */
+struct report_burst {
+	char exe[256];
+	char launcher[TP_COMM_LEN + 1];
+	char ancestry[REPORT_MAX_ANCESTRY][TP_COMM_LEN + 1]; /* the launcher last; its first ones may be cut */
+	size_t nr_ancestry;
+	uint64_t start_ns;
+	uint64_t end_ns;
+	uint64_t count;
+	uint64_t peak; /* most that lived at once */
+	struct histogram life;
+	struct histogram cpu; /* of each process */
+	bool continues; /* it had not ended when it was reported */
+	uint64_t period_ns; /* from start to start; 0: it does not repeat at a fixed time */
+	uint64_t jitter_ns;
+	uint64_t stolen_ns; /* CPU time it took while threads of the target waited for that CPU */
+	uint64_t nr_inside; /* requests that ended while it lasted, */
+	uint64_t inside_ns; /* their mean latency; TP_UNKNOWN: there were none */
+	uint64_t nr_outside; /* and around it */
+	uint64_t outside_ns;
 };
 
 /* A single request, for the list of slow ones. */
@@ -143,7 +168,12 @@ struct report {
 	const struct report_thief *thieves;
 	size_t nr_thieves;
 
+	bool have_bursts;
+	const struct report_burst *bursts; /* the largest thief first */
+	size_t nr_bursts;
+
 	uint64_t lost[TP_NR_LOSSES];
+	uint64_t lost_processes; /* begins, execs and ends of the host's processes */
 	uint64_t lost_reports; /* whole reports that nobody read in time */
 
 	/* our own cost in this interval */

@@ -15,8 +15,18 @@ struct early {
 	uint32_t seq;
 };
 
+/* Latencies over time, for what lasts shorter or longer than an interval. */
+#define TIMELINE_STEP_NS 100000000ULL
+#define TIMELINE_STEPS 1024
+
+struct timeline_step {
+	uint64_t number; /* of the step since the clock's begin */
+	struct requests_mean mean;
+};
+
 struct requests {
 	struct requests_config config;
+	struct timeline_step timeline[TIMELINE_STEPS]; /* a ring */
 	struct histogram latency;
 	struct histogram queue_wait;
 	struct histogram conn_latency;
@@ -161,6 +171,35 @@ static int early__remember(struct requests *requests, uint64_t conn_id, uint32_t
 	return 0;
 }
 
+static void timeline__add(struct requests *requests, uint64_t end_ns, uint64_t latency_ns)
+{
+	uint64_t number = end_ns / TIMELINE_STEP_NS;
+	struct timeline_step *step = &requests->timeline[number % TIMELINE_STEPS];
+
+	if (step->number > number)
+		return; /* its place is taken by a later one */
+	if (step->number < number)
+		*step = (struct timeline_step){ .number = number };
+	step->mean.count++;
+	step->mean.sum_ns += latency_ns;
+}
+
+void requests__mean_between(const struct requests *requests, uint64_t from_ns, uint64_t to_ns,
+			    struct requests_mean *mean)
+{
+	uint64_t from = from_ns / TIMELINE_STEP_NS, to = to_ns / TIMELINE_STEP_NS;
+
+	*mean = (struct requests_mean){ 0 };
+	for (size_t i = 0; i < TIMELINE_STEPS; i++) {
+		const struct timeline_step *step = &requests->timeline[i];
+
+		if (step->number < from || step->number >= to)
+			continue;
+		mean->count += step->mean.count;
+		mean->sum_ns += step->mean.sum_ns;
+	}
+}
+
 static int count_request(struct requests *requests, const struct tp_request *r)
 {
 	int err = histogram__add(&requests->latency, request__latency(r));
@@ -169,6 +208,7 @@ static int count_request(struct requests *requests, const struct tp_request *r)
 		err = histogram__add(&requests->queue_wait, r->queue_wait_ns);
 	for (int i = 0; i < TP_NR_PARTS; i++)
 		requests->part_ns[i] += r->part_ns[i];
+	timeline__add(requests, r->end_ns, request__latency(r));
 	return err ? err : slow__consider(requests, r);
 }
 
@@ -177,7 +217,8 @@ int requests__on_request(struct requests *requests, const struct tp_request *r)
 	struct early *early = early__find(requests, r->conn_id);
 	bool counted = early && early->seq == r->seq;
 
-	if (early)
+	/* An older request that is sent late says nothing of one that was counted early. */
+	if (early && early->seq <= r->seq)
 		early__forget(requests, early);
 	return counted ? 0 : count_request(requests, r);
 }
@@ -242,9 +283,9 @@ static void report_queue(const struct requests *requests, struct report *report)
 			    queue__integral(&requests->queue_before, requests->queue_before_ns);
 
 	report->accepted = queue->accepted - requests->queue_before.accepted;
-	report->queue_now = queue->accepted - queue->dequeued;
+	/* A look between the two counters of one event may see less than nothing. */
+	report->queue_now = (int64_t)(queue->accepted - queue->dequeued) > 0 ? queue->accepted - queue->dequeued : 0;
 	report->queue_max = queue->max > report->queue_now ? queue->max : report->queue_now;
-	/* An accept between two of its counters may make a tiny negative; that is none. */
 	report->queue_avg = elapsed && (int64_t)integral > 0 ? (double)integral / elapsed : 0;
 }
 

@@ -44,6 +44,15 @@ int requests__on_live(struct requests *requests, const struct tp_conn *conn, uin
 /* The queue's counters at the end of the interval; the first call sets where counting begins. */
 void requests__on_queue(struct requests *requests, const struct tp_queue *queue, uint64_t now_ns);
 
+struct requests_mean {
+	uint64_t count;
+	uint64_t sum_ns;
+};
+
+/* The requests that ended in [@from_ns, @to_ns), to a tenth of a second, of the last hundred seconds. */
+void requests__mean_between(const struct requests *requests, uint64_t from_ns, uint64_t to_ns,
+			    struct requests_mean *mean);
+
 /* Fills what the report says of requests, connections and the queue; valid until requests__next(). */
 void requests__report(struct requests *requests, struct report *report);
 

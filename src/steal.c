@@ -41,6 +41,7 @@ int steals__add(struct steals *steals, const struct tp_thief *thief, const char 
 	snprintf(entry->exe, sizeof(entry->exe), "%s", exe);
 	entry->own = own;
 	entry->ns = thief->ns;
+	entry->largest_ns = thief->ns;
 	return 0;
 }
 
@@ -49,7 +50,8 @@ static int by_name(const void *a, const void *b)
 	const struct report_thief *x = a, *y = b;
 	int order = strcmp(x->exe, y->exe);
 
-	if (!order)
+	/* One executable is one thief: a process has its maker's name until it execs. */
+	if (!order && !x->exe[0])
 		order = strncmp(x->comm, y->comm, sizeof(x->comm));
 	return order ? order : x->own - y->own;
 }
@@ -61,6 +63,15 @@ static int most_first(const void *a, const void *b)
 	return x->ns < y->ns ? 1 : x->ns > y->ns ? -1 : by_name(a, b);
 }
 
+static void add(struct report_thief *to, const struct report_thief *from)
+{
+	if (from->largest_ns > to->largest_ns) {
+		memcpy(to->comm, from->comm, sizeof(to->comm));
+		to->largest_ns = from->largest_ns;
+	}
+	to->ns += from->ns;
+}
+
 void steals__report(struct steals *steals, struct report *report)
 {
 	size_t nr = 0;
@@ -68,7 +79,7 @@ void steals__report(struct steals *steals, struct report *report)
 	array__sort(steals->list, steals->nr, sizeof(*steals->list), by_name);
 	for (size_t i = 0; i < steals->nr; i++) {
 		if (nr && !by_name(&steals->list[nr - 1], &steals->list[i]))
-			steals->list[nr - 1].ns += steals->list[i].ns;
+			add(&steals->list[nr - 1], &steals->list[i]);
 		else
 			steals->list[nr++] = steals->list[i];
 	}

@@ -17,7 +17,7 @@ void steals__free(struct steals *steals);
 
 /*
  * What one process took in this interval. @exe: its executable, "" where it is not known; @own: it is one of
- * the target's. Processes of one name and executable are one entry. -ENOMEM, or 0.
+ * the target's. Processes of one executable (of one name, where that is not known) are one entry. -ENOMEM, or 0.
  */
 int steals__add(struct steals *steals, const struct tp_thief *thief, const char *exe, bool own);
 

@@ -49,7 +49,7 @@ static uint64_t nr_requests(const struct report *r)
 
 static bool any_lost(const struct report *r)
 {
-	bool lost = r->lost_reports > 0;
+	bool lost = r->lost_reports > 0 || r->lost_processes > 0;
 
 	for (size_t i = 0; i < TP_NR_LOSSES; i++)
 		lost |= r->lost[i] > 0;
@@ -365,6 +365,7 @@ static void write_losses(struct page *p)
 		page__end_line(p);
 	for (size_t i = 0; i < TP_NR_LOSSES; i++)
 		write_loss(p, p->r->lost[i], texts[i].what, texts[i].why);
+	write_loss(p, p->r->lost_processes, "processes of the host", "no room in the ring buffer");
 	write_loss(p, p->r->lost_reports, "reports", "nobody read them in time");
 }
 
@@ -397,6 +398,7 @@ int text__write_interval(FILE *out, const struct report *r, const struct text_op
 	page__write_peers(&p);
 	page__write_files(&p);
 	page__write_thieves(&p);
+	page__write_bursts(&p);
 	page__write_slow_requests(&p);
 	page__write_threads(&p);
 	write_losses(&p);

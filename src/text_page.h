@@ -56,6 +56,7 @@ void page__write_locks(struct page *p);
 void page__write_peers(struct page *p);
 void page__write_files(struct page *p);
 void page__write_thieves(struct page *p);
+void page__write_bursts(struct page *p);
 void page__write_slow_requests(struct page *p);
 void page__write_threads(struct page *p);
 

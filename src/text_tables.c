@@ -178,6 +178,71 @@ void page__write_thieves(struct page *p)
 	write_more(p, r->nr_thieves, shown);
 }
 
+/* "cron > sh > worker": who launched it, and what it is. */
+static void write_burst_kind(struct page *p, const struct report_burst *b)
+{
+	const char *slash = strrchr(b->exe, '/');
+	const char *name = slash && slash[1] ? slash + 1 : b->exe;
+	struct line *l = &p->line;
+
+	line__pad(l, 2);
+	for (size_t i = 0; i < b->nr_ancestry; i++) {
+		line__name(l, TP_COMM_LEN, b->ancestry[i], sizeof(b->ancestry[i]));
+		line__add(l, " > ");
+	}
+	line__name(l, line__room(l), name, sizeof(b->exe) - (size_t)(name - b->exe));
+	page__end_line(p);
+}
+
+static void write_burst(struct page *p, const struct report_burst *b, size_t name_columns)
+{
+	const char *slash = strrchr(b->exe, '/');
+	const char *name = slash && slash[1] ? slash + 1 : b->exe;
+	const struct report *r = p->r;
+	struct line *l = &p->line;
+
+	line__name(l, name_columns, name, sizeof(b->exe) - (size_t)(name - b->exe));
+	line__pad(l, name_columns);
+	line__right(l, 8, COUNT(b->count, 7));
+	line__right(l, 8, COUNT(b->peak, 7));
+	line__right(l, 11, DURATION(histogram__mean(&b->life)));
+	line__right(l, 10, b->period_ns ? DURATION(b->period_ns) : DASH);
+	line__right(l, 10, DURATION(b->stolen_ns));
+	line__right(l, 9, r->have_threads ? PERCENT((double)b->stolen_ns, (double)r->state_ns[TP_RUNQ]) : DASH);
+	page__end_line(p);
+	if (b->nr_ancestry)
+		write_burst_kind(p, b);
+	if (b->inside_ns == TP_UNKNOWN || b->outside_ns == TP_UNKNOWN)
+		return;
+	line__add(l, "  requests took %s on average while it lasted, %s around it", DURATION(b->inside_ns),
+		  DURATION(b->outside_ns));
+	page__end_line(p);
+}
+
+void page__write_bursts(struct page *p)
+{
+	const struct report *r = p->r;
+	size_t shown = min_size(r->nr_bursts, p->o->top_waits), name_columns;
+	struct line *l;
+
+	if (!r->have_bursts || !shown)
+		return;
+	l = start_table(p);
+	name_columns = min_size(line__room(l) - 56, MAX_NAME_COLUMNS);
+	line__add(l, "bursts of processes");
+	line__pad(l, name_columns);
+	line__right(l, 8, "count");
+	line__right(l, 8, "at once");
+	line__right(l, 11, "mean life");
+	line__right(l, 10, "every");
+	line__right(l, 10, "took");
+	line__right(l, 9, "of runq");
+	page__end_line(p);
+	for (size_t i = 0; i < shown; i++)
+		write_burst(p, &r->bursts[i], name_columns);
+	write_more(p, r->nr_bursts, shown);
+}
+
 /* ---- slow requests ---- */
 
 static void write_slow_parts(struct page *p, const struct tp_request *q)

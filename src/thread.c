@@ -207,7 +207,8 @@ static void find_stale(const void *node, VISIT visit, void *context)
 
 	struct known **grown;
 
-	if ((visit != postorder && visit != leaf) || known->generation == walk->generation)
+	/* The end of a thread may be told an interval after it was seen last. */
+	if ((visit != postorder && visit != leaf) || walk->generation - known->generation < 2)
 		return;
 	grown = array__grow(walk->stale, walk->nr, &walk->capacity, sizeof(*grown));
 	if (!grown)

@@ -28,7 +28,7 @@ int threads__on_record(struct threads *threads, const struct tp_rec_thread *rec)
 /* Fills what the report says of threads, and the state_ns sums; valid until threads__next(). */
 void threads__report(struct threads *threads, struct report *report);
 
-/* Forgets the interval, and threads that were not seen in it any more. */
+/* Forgets the interval, and threads that were not seen in it nor in the one before. */
 void threads__next(struct threads *threads);
 
 /* The name of a thread that was seen in this interval or the one before; NULL if it was not. */

@@ -344,6 +344,7 @@ static void test_losses_and_cost(void **state)
 {
 	static const char *const names[] = { "ring_buffer",    "conn_map_full",	  "detail_map_full",
 					     "thread_storage", "clock_backwards", "unmatched",
+					     "processes",
 					     "reports" };
 	struct sample s;
 	struct json_object *o;
@@ -353,6 +354,7 @@ static void test_losses_and_cost(void **state)
 	for (size_t i = 0; i < TP_NR_LOSSES; i++)
 		s.r.lost[i] = 100 + i;
 	s.r.lost_reports = 7;
+	s.r.lost_processes = 8;
 	s.r.lost[TP_LOSS_RING_BUFFER] = UINT64_MAX;
 	o = interval(&s.r);
 	assert_keys(o, "lost", names, sizeof(names) / sizeof(names[0]));
@@ -362,6 +364,7 @@ static void test_losses_and_cost(void **state)
 	assert_u64(o, "lost.thread_storage", 103);
 	assert_u64(o, "lost.clock_backwards", 104);
 	assert_u64(o, "lost.unmatched", 105);
+	assert_u64(o, "lost.processes", 8);
 	assert_u64(o, "lost.reports", 7);
 	assert_u64(o, "overhead.events", 90027);
 	assert_u64(o, "overhead.bpf_ns", 120000000);
