@@ -24,13 +24,13 @@ struct task_struct___new_state {
 	unsigned int __state;
 } __attribute__((preserve_access_index));
 
-static __always_inline long compat__task_state(struct task_struct *task)
+static __always_inline long compat__task_state(const struct task_struct *task)
 {
-	struct task_struct___new_state *new_task = (void *)task;
+	const struct task_struct___new_state *new_task = (const void *)task;
 
 	if (bpf_core_field_exists(new_task->__state))
 		return BPF_CORE_READ(new_task, __state);
-	return BPF_CORE_READ((struct task_struct___state *)task, state);
+	return BPF_CORE_READ((const struct task_struct___state *)task, state);
 }
 
 /* The CPU moved from task_struct into thread_info with 4.9 (x86) and 5.16 (arm64, 001430c1910d). */
@@ -45,6 +45,34 @@ static __always_inline __u32 compat__task_cpu(struct task_struct *task)
 	if (bpf_core_field_exists(with_cpu->cpu))
 		return BPF_CORE_READ(with_cpu, cpu);
 	return task->thread_info.cpu;
+}
+
+static __always_inline void compat__copy_task_cpu(struct task_struct *copy, const struct task_struct *task)
+{
+	const struct task_struct___cpu *with_cpu = (const void *)task;
+
+	if (bpf_core_field_exists(with_cpu->cpu))
+		bpf_core_read(&((struct task_struct___cpu *)copy)->cpu, sizeof(with_cpu->cpu), &with_cpu->cpu);
+	else
+		bpf_core_read(&copy->thread_info.cpu, sizeof(copy->thread_info.cpu), &task->thread_info.cpu);
+}
+
+/*
+ * Does a task that has just left its CPU wait for one, as opposed to being blocked? What sched_switch says
+ * by its arguments, preemption included; for a program that does not have these. EEVDF leaves a blocked task
+ * on its run queue for a while, marked as sched_delayed (6.12).
+ */
+struct sched_entity___delayed {
+	unsigned char sched_delayed;
+} __attribute__((preserve_access_index));
+
+static __always_inline bool compat__task_is_runnable(const struct task_struct *task)
+{
+	const struct sched_entity___delayed *se = (const void *)&task->se;
+
+	if (!BPF_CORE_READ(task, on_rq))
+		return false;
+	return !bpf_core_field_exists(se->sched_delayed) || !BPF_CORE_READ(se, sched_delayed);
 }
 
 /* task_struct::sched_info is there with CONFIG_SCHEDSTATS or CONFIG_TASK_DELAY_ACCT. */
@@ -79,6 +107,83 @@ static __always_inline bool compat__file_is_held(struct file *file)
 		return BPF_CORE_READ(with_ref, f_ref.refcnt.counter) >= 0;
 	return BPF_CORE_READ((struct file___f_count *)file, f_count.counter) > 0;
 }
+
+/*
+ * Task storage for tracing programs came with 5.12, and takes only a pointer to a task that the verifier
+ * trusts. Without it threads are kept in a hash map.
+ */
+extern const volatile bool has_task_storage;
+
+/*
+ * Only a tp_btf program gets its tasks as pointers that can be read through. In a raw tracepoint or a kprobe
+ * the current task is one; of any other the program makes a copy of the members that are read of it. Then
+ * what is reached from a task must be read by address, for the shared code takes both kinds.
+ */
+extern const volatile bool tasks_are_copies;
+
+#define TASK_COPY_SIZE 16384 /* at least that of the kernel's struct task_struct; most have 10000 */
+#define REGS_COPY_SIZE 512   /* the same for struct pt_regs */
+
+struct task_copy {
+	__u64 own_regs[REGS_COPY_SIZE / 8];   /* of the task copied here */
+	__u64 other_regs[REGS_COPY_SIZE / 8]; /* of one that is none, which an iterator looks at */
+	__u8 task[TASK_COPY_SIZE];
+};
+
+struct task_copies_map {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct task_copy);
+};
+
+extern struct task_copies_map task_copies SEC(".maps");
+
+/* Where there are no registers: a system call number that there isn't. */
+static const __u64 no_regs[REGS_COPY_SIZE / 8] = { [0 ... REGS_COPY_SIZE / 8 - 1] = -1 };
+
+static __always_inline struct task_copy *compat__task_copy(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&task_copies, &zero);
+}
+
+/*
+ * Copies the user registers of the task with @stack to @regs. How far above a stack's begin they are is the
+ * same for all tasks of a kernel. The address goes through memory, since the verifier forbids arithmetic
+ * with the pointer that the helper returns.
+ */
+static __always_inline void compat__copy_regs(__u64 *regs, __u64 stack)
+{
+	struct task_struct *current = bpf_get_current_task_btf();
+	volatile __u64 *address = regs;
+
+	*address = bpf_task_pt_regs(current);
+	bpf_probe_read_kernel(regs, bpf_core_type_size(struct pt_regs),
+			      (void *)(stack + (*address - (__u64)current->stack)));
+}
+
+/* The user registers that the kernel saved when @task entered it. A copy of a task has no stack. */
+static __always_inline struct pt_regs *compat__task_regs(struct task_struct *task)
+{
+	struct task_copy *copy;
+	__u64 stack;
+
+	if (!tasks_are_copies)
+		return (struct pt_regs *)bpf_task_pt_regs(task);
+	copy = compat__task_copy();
+	if (!copy)
+		return (struct pt_regs *)no_regs;
+	stack = (__u64)task->stack;
+	if (!stack)
+		return (struct pt_regs *)copy->own_regs;
+	compat__copy_regs(copy->other_regs, stack);
+	return (struct pt_regs *)copy->other_regs;
+}
+
+/* Whoever calls the helper from here on gets the one that also takes copies. */
+#define bpf_task_pt_regs compat__task_regs
 
 /*
  * sched_switch got prev_state as a fourth argument in 5.18 (fa2c3254d7cf). Where it is missing the

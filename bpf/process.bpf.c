@@ -41,7 +41,7 @@ static __always_inline void on_fork(struct task_struct *parent, struct task_stru
 	now = bpf_ktime_get_ns();
 	if (is_process)
 		target__add(child->tgid);
-	t = bpf_task_storage_get(&threads, child, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	t = thread__create(child);
 	if (!t) {
 		loss__count(TP_LOSS_THREAD);
 		return;
@@ -52,13 +52,29 @@ static __always_inline void on_fork(struct task_struct *parent, struct task_stru
 		process__report(child, TP_PROCESS_FORK, now);
 }
 
+/* A thread that executes a program takes the id of its process's first thread, which has ended. */
+static __always_inline void thread__move(struct task_struct *task, __u32 old_tid)
+{
+	__u64 id = thread__id(task->tgid, task->pid), old_id = thread__id(task->tgid, old_tid);
+	struct thread *t;
+
+	if (has_task_storage || id == old_id)
+		return;
+	t = bpf_map_lookup_elem(&threads_by_id, &old_id);
+	if (!t)
+		return;
+	bpf_map_update_elem(&threads_by_id, &id, t, BPF_ANY);
+	bpf_map_delete_elem(&threads_by_id, &old_id);
+}
+
 /* All other threads have ended and the image is new; what the old one had in hand is gone. */
-static __always_inline void on_exec(struct task_struct *task)
+static __always_inline void on_exec(struct task_struct *task, __u32 old_tid)
 {
 	struct thread *t;
 
 	if (!active || !task__may_be_target(task))
 		return;
+	thread__move(task, old_tid);
 	t = thread__get(task);
 	if (!t)
 		return;
@@ -97,6 +113,7 @@ static __always_inline void on_exit(struct task_struct *task, bool group_dead)
 		rec->flags = TP_THREAD_EXITED;
 		rec__submit(rec);
 	}
+	thread__forget(task);
 	if (group_dead) {
 		__u32 tgid = task->tgid;
 
@@ -113,9 +130,9 @@ int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child
 }
 
 SEC("tp_btf/sched_process_exec")
-int BPF_PROG(process_exec, struct task_struct *task)
+int BPF_PROG(process_exec, struct task_struct *task, pid_t old_tid)
 {
-	on_exec(task);
+	on_exec(task, old_tid);
 	return 0;
 }
 

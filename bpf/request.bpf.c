@@ -196,21 +196,45 @@ static __always_inline void request__on_read(const struct call *c, __s32 fd, lon
 }
 
 /*
- * Another thread than the one that read the request writes the response: it took it up when it last
- * became free, or at once. The time before is the hand-off.
+ * Since when @t has had a request that was read at @start_ns: it took it up when it had answered its last one,
+ * or at the first wake-up after it was read; later waits are part of it. NULL: not known.
+ */
+static __always_inline struct free_moment *thread__taken_up(struct thread *t, __u64 start_ns)
+{
+	__u32 first = t->nr_free > NR_FREE ? t->nr_free - NR_FREE : 0;
+
+	if (t->answered.ns > start_ns)
+		return &t->answered;
+	for (__u32 i = 0; i < NR_FREE && first + i < t->nr_free; i++) {
+		struct free_moment *moment = &t->free[(first + i) & (NR_FREE - 1)];
+
+		if (moment->ns > start_ns)
+			return moment;
+	}
+	return NULL;
+}
+
+/*
+ * Another thread than the one that read the request writes the response. The time before it took the request
+ * up is the hand-off; what looked idle since then was a part of the request.
  */
 static __always_inline void request__take_over(const struct call *c, struct tp_conn *conn)
 {
 	struct thread *t = c->t;
-	__u64 taken_ns = conn->r.start_ns;
+	struct free_moment *taken = thread__taken_up(t, conn->r.start_ns);
+	__u64 taken_ns = taken ? taken->ns : c->now;
 
 	in_hand__release(c, conn->owner_tid);
 	conn->owner_tid = c->tid;
-	if (t->free_ns > conn->r.start_ns) {
-		taken_ns = t->free_ns;
-		__builtin_memcpy(conn->base_ns, t->free_base_ns, sizeof(conn->base_ns));
+	if (taken) {
+		__u64 wait_ns = t->tent_wait_ns - taken->tent_wait_ns;
+		__u64 net_ns = t->tent_net_ns - taken->tent_net_ns;
+
+		__builtin_memcpy(conn->base_ns, taken->base_ns, sizeof(conn->base_ns));
+		t->state_ns[TP_IDLE] -= wait_ns + net_ns;
+		t->state_ns[TP_WAIT] += wait_ns;
+		t->state_ns[TP_NET] += net_ns;
 	} else {
-		taken_ns = c->now;
 		thread__copy_states(t, c->now, conn->base_ns);
 	}
 	conn->handoff_ns = taken_ns - conn->r.start_ns;
@@ -282,8 +306,8 @@ static __always_inline void request__on_write(const struct call *c, __s32 fd, lo
 	t->tent_file = (__u64)file;
 	t->tent_wait_ns = 0;
 	t->tent_net_ns = 0;
-	t->free_ns = c->now;
-	thread__copy_states(t, c->now, t->free_base_ns);
+	t->nr_free = 0;
+	thread__fill_free(t, c->now, &t->answered);
 }
 
 /* --- a connection's life --- */
@@ -480,6 +504,8 @@ static __always_inline int on_sys_exit(struct pt_regs *regs, long ret)
 	c.tid = c.task->pid;
 	c.tgid = c.task->tgid;
 	c.now = bpf_ktime_get_ns();
+	if (c.t->state != TP_CPU && c.t->since_ns && !c.t->exited)
+		thread__came_on_unseen(c.t, c.task, c.now);
 	fd = regs__arg0(regs);
 	switch (class) {
 	case SC_READ:

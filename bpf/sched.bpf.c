@@ -116,10 +116,8 @@ static __always_inline void thread__unblock(struct thread *t, __u32 tid, __u64 n
 	t->block_ns = now - t->block_since;
 	was_idle = t->state == TP_IDLE;
 	thread__enter(t, TP_RUNQ, now);
-	if (was_idle) {
-		t->free_ns = now;
-		thread__copy_states(t, now, t->free_base_ns);
-	}
+	if (was_idle)
+		thread__note_free(t, now);
 }
 
 /*
@@ -127,7 +125,7 @@ static __always_inline void thread__unblock(struct thread *t, __u32 tid, __u64 n
  * the idle task after some interrupts) or run no BPF program while certain tasks are current. The kernel's
  * own accounts tell when it was: how long the thread waited for this CPU, or else how long it ran.
  */
-static __noinline void thread__came_on_unseen(struct thread *t, struct task_struct *task, __u64 now)
+void thread__came_on_unseen(struct thread *t, struct task_struct *task, __u64 now)
 {
 	__u64 ran_ns = task->se.sum_exec_runtime - t->exec_ns;
 	__u64 waited_ns = compat__run_delay(task) - t->run_delay_ns, came_ns;
@@ -146,8 +144,9 @@ static __noinline void thread__came_on_unseen(struct thread *t, struct task_stru
 	thread__enter(t, TP_CPU, came_ns);
 }
 
+/* @is_current: what the task's process has in memory can be read. */
 static __always_inline void thread__leave_cpu(struct thread *t, struct task_struct *task, bool preempt,
-					      long task_state)
+					      long task_state, bool is_current)
 {
 	__u64 now = bpf_ktime_get_ns();
 
@@ -164,7 +163,7 @@ static __always_inline void thread__leave_cpu(struct thread *t, struct task_stru
 	if (preempt || !task_state)
 		thread__wait_for_cpu(t, bpf_get_smp_processor_id(), now);
 	else
-		thread__enter(t, block__classify(t, task, task_state, now, true), now);
+		thread__enter(t, block__classify(t, task, task_state, now, is_current), now);
 }
 
 static __always_inline void thread__get_cpu(struct thread *t, struct task_struct *task)
@@ -186,7 +185,7 @@ static __always_inline void thread__get_cpu(struct thread *t, struct task_struct
 }
 
 static __always_inline void on_switch(bool preempt, struct task_struct *prev, struct task_struct *next,
-				      long prev_state)
+				      long prev_state, bool prev_is_current)
 {
 	struct thread *t;
 
@@ -196,7 +195,7 @@ static __always_inline void on_switch(bool preempt, struct task_struct *prev, st
 	if (task__may_be_target(prev)) {
 		t = thread__get(prev);
 		if (t)
-			thread__leave_cpu(t, prev, preempt, prev_state);
+			thread__leave_cpu(t, prev, preempt, prev_state, prev_is_current);
 	}
 	if (task__may_be_target(next)) {
 		t = thread__get(next);
@@ -244,6 +243,43 @@ static __always_inline void on_migrate(struct task_struct *task, __u32 dest_cpu)
 	run_queue__add(dest_cpu, 1, now);
 }
 
+/* --- tasks that a program may not read through --- */
+
+#define copy_member(copy, task, member) \
+	bpf_core_read(&(copy)->member, sizeof((copy)->member), &(task)->member)
+
+/* Who @task is, and where it runs: this much of any task. NULL only to please the verifier. */
+static __always_inline struct task_struct *task__copy(const struct task_struct *task)
+{
+	struct task_copy *scratch = compat__task_copy();
+	struct task_struct *copy;
+
+	if (!scratch)
+		return NULL;
+	copy = (struct task_struct *)scratch->task;
+	copy_member(copy, task, pid);
+	copy_member(copy, task, tgid);
+	copy_member(copy, task, group_leader);
+	compat__copy_task_cpu(copy, task);
+	return copy;
+}
+
+/* The rest that is read of a task when it leaves its CPU. What is not copied here is 0 for all readers. */
+static __always_inline void task__copy_rest(struct task_struct *copy, const struct task_struct *task)
+{
+	__u32 io_at = bpf_core_field_offset(task->in_iowait), io_size = bpf_core_field_size(task->in_iowait);
+	struct task_copy *scratch = compat__task_copy();
+
+	if (!scratch)
+		return;
+	copy_member(copy, task, files);
+	copy_member(copy, task, se.sum_exec_runtime);
+	if (compat__has_run_delay())
+		copy_member(copy, task, sched_info.run_delay);
+	bpf_probe_read_kernel((void *)copy + io_at, io_size, (const void *)task + io_at);
+	compat__copy_regs(scratch->own_regs, (__u64)BPF_CORE_READ(task, stack));
+}
+
 /* --- the probes --- */
 
 /* Arguments by position: BPF_PROG() would read a fourth one on kernels that have three. */
@@ -253,7 +289,7 @@ int sched_switch(__u64 *ctx)
 	struct task_struct *prev = (struct task_struct *)ctx[1];
 	struct task_struct *next = (struct task_struct *)ctx[2];
 
-	on_switch(ctx[0], prev, next, has_prev_state ? ctx[3] : compat__task_state(prev));
+	on_switch(ctx[0], prev, next, has_prev_state ? ctx[3] : compat__task_state(prev), true);
 	return 0;
 }
 
@@ -268,5 +304,66 @@ SEC("tp_btf/sched_migrate_task")
 int BPF_PROG(sched_migrate_task, struct task_struct *task, int dest_cpu)
 {
 	on_migrate(task, dest_cpu);
+	return 0;
+}
+
+/* The same where tp_btf is refused; the task that leaves is still the current one. */
+SEC("?raw_tp/sched_switch")
+int sched_switch_raw(__u64 *ctx)
+{
+	struct task_struct *prev = bpf_get_current_task_btf(), *next;
+
+	if (!active)
+		return 0;
+	next = task__copy((struct task_struct *)ctx[2]);
+	if (next)
+		on_switch(ctx[0], prev, next, has_prev_state ? ctx[3] : compat__task_state(prev), true);
+	return 0;
+}
+
+SEC("?raw_tp/sched_wakeup")
+int sched_wakeup_raw(__u64 *ctx)
+{
+	struct task_struct *task;
+
+	if (!active)
+		return 0;
+	task = task__copy((struct task_struct *)ctx[0]);
+	if (task)
+		on_wakeup(task);
+	return 0;
+}
+
+SEC("?raw_tp/sched_migrate_task")
+int sched_migrate_task_raw(__u64 *ctx)
+{
+	struct task_struct *task;
+
+	if (!active)
+		return 0;
+	task = task__copy((struct task_struct *)ctx[0]);
+	if (task)
+		on_migrate(task, ctx[1]);
+	return 0;
+}
+
+/*
+ * finish_task_switch(prev), called by the task that has come on its CPU, before it lets go of prev: nobody
+ * can have woken prev yet. The memory that the CPU sees is that of the new task.
+ */
+SEC("?kprobe")
+int finish_task_switch(struct pt_regs *ctx)
+{
+	const struct task_struct *task = (const struct task_struct *)PT_REGS_PARM1(ctx);
+	struct task_struct *prev, *next = bpf_get_current_task_btf();
+
+	if (!active)
+		return 0;
+	prev = task__copy(task);
+	if (!prev)
+		return 0;
+	if (task__may_be_target(prev))
+		task__copy_rest(prev, task);
+	on_switch(compat__task_is_runnable(task), prev, next, compat__task_state(task), prev->tgid == next->tgid);
 	return 0;
 }

@@ -3,13 +3,17 @@
 #include "threadprof.bpf.h"
 
 struct threads_map threads SEC(".maps");
+struct threads_by_id_map threads_by_id SEC(".maps");
 struct targets_map targets SEC(".maps");
 struct events_map events SEC(".maps");
 struct conns_map conns SEC(".maps");
 struct debts_map debts SEC(".maps");
+struct task_copies_map task_copies SEC(".maps");
 
 const volatile bool has_prev_state = true;
 const volatile bool has_group_dead = true;
+const volatile bool has_task_storage = true;
+const volatile bool tasks_are_copies = false;
 
 __u8 target_filter[TP_FILTER_SIZE];
 bool active;

@@ -8,6 +8,7 @@
 #define S_IFMT 00170000
 #define S_IFSOCK 0140000
 #define MAX_TRIES 4
+#define PF_EXITING 0x4 /* include/linux/sched.h */
 
 static __always_inline bool task__is_target(struct task_struct *task)
 {
@@ -31,9 +32,14 @@ int adopt_threads(struct bpf_iter__task *ctx)
 
 	if (!task || !task__is_target(task))
 		return 0;
-	t = bpf_task_storage_get(&threads, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	t = thread__create(task);
 	if (!t) {
 		loss__count(TP_LOSS_THREAD);
+		return 0;
+	}
+	/* Looked at after the thread was made: one that ends later is forgotten by the probe of its end. */
+	if (!has_task_storage && (task->flags & PF_EXITING)) {
+		thread__forget(task);
 		return 0;
 	}
 	if (t->since_ns || t->exited)
@@ -78,8 +84,12 @@ static __always_inline void snapshot__close(struct tp_rec_thread *rec, const str
 
 	if (!in_hand && t->not_in_hand < TP_NR_STATES && state != TP_CPU && state != TP_RUNQ)
 		state = t->not_in_hand;
-	if (state < TP_NR_STATES)
-		rec->state_ns[state] += now - since_ns;
+	/* By comparing: the verifiers before 6.2 lose track of an index into the stack. */
+#pragma unroll
+	for (__u32 i = 0; i < TP_NR_STATES; i++) {
+		if (i == state)
+			rec->state_ns[i] += now - since_ns;
+	}
 	rec->state = state;
 	rec->in_hand = in_hand;
 	if (t->in_hand > 0) {

@@ -23,6 +23,15 @@ enum block_what {
 	BLOCK_FILE,
 };
 
+#define NR_FREE 8 /* a power of two */
+
+struct free_moment {
+	__u64 ns;
+	__u64 base_ns[TP_NR_STATES];
+	__u64 tent_wait_ns;
+	__u64 tent_net_ns;
+};
+
 /*
  * A target's thread, from its adoption to its end. Only the thread itself and the scheduler code that
  * switches or wakes it write here, and those never overlap: sched_switch(prev) comes before the kernel
@@ -60,9 +69,15 @@ struct thread {
 	__u64 tent_wait_ns;
 	__u64 tent_net_ns;
 
-	/* When this thread last became free to take up a request that another has read, and state_ns then. */
-	__u64 free_ns;
-	__u64 free_base_ns[TP_NR_STATES];
+	/*
+	 * When this thread became free to take up a request that another has read, and its counters then. The
+	 * last answer it gave is one such moment; after it, each wake-up from a wait that looked idle may be
+	 * the hand-over, or a wait inside the request that was handed over. free[] has the latest of those.
+	 */
+	struct free_moment answered;
+	struct free_moment free[NR_FREE];
+	__u32 nr_free; /* since the last answer */
+	__u32 pad_free;
 
 	/* What the open or last blocked stretch waited for; added up at the next switch-in. */
 	__u64 block_since;
@@ -81,6 +96,17 @@ struct threads_map {
 	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, int);
+	__type(value, struct thread);
+};
+
+/*
+ * The threads where there is no task storage. An entry is made and deleted with its thread's accounting, so
+ * that its key names one living thread.
+ */
+struct threads_by_id_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64); /* tgid << 32 | tid */
 	__type(value, struct thread);
 };
 
@@ -113,6 +139,7 @@ struct debts_map {
 };
 
 extern struct threads_map threads SEC(".maps");
+extern struct threads_by_id_map threads_by_id SEC(".maps");
 extern struct targets_map targets SEC(".maps");
 extern struct events_map events SEC(".maps");
 extern struct conns_map conns SEC(".maps");
@@ -139,9 +166,43 @@ static __always_inline bool task__may_be_target(struct task_struct *task)
 	return target_filter[(__u16)task->tgid];
 }
 
+static __always_inline __u64 thread__id(__u32 tgid, __u32 tid)
+{
+	return (__u64)tgid << 32 | tid;
+}
+
+/* The accounts of @task; NULL: it is no target's. */
 static __always_inline struct thread *thread__get(struct task_struct *task)
 {
-	return bpf_task_storage_get(&threads, task, 0, 0);
+	__u64 id;
+
+	if (has_task_storage)
+		return bpf_task_storage_get(&threads, task, 0, 0);
+	id = thread__id(task->tgid, task->pid);
+	return bpf_map_lookup_elem(&threads_by_id, &id);
+}
+
+static const __u64 blank_thread[sizeof(struct thread) / 8];
+
+/* The same for a thread that becomes a target's: in a map, blank unless it was there; NULL: there is no room. */
+static __always_inline struct thread *thread__create(struct task_struct *task)
+{
+	__u64 id;
+
+	if (has_task_storage)
+		return bpf_task_storage_get(&threads, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	id = thread__id(task->tgid, task->pid);
+	bpf_map_update_elem(&threads_by_id, &id, blank_thread, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&threads_by_id, &id);
+}
+
+/* Task storage goes with its task; an entry of the map has to go before its id is another's. */
+static __always_inline void thread__forget(struct task_struct *task)
+{
+	__u64 id = thread__id(task->tgid, task->pid);
+
+	if (!has_task_storage)
+		bpf_map_delete_elem(&threads_by_id, &id);
 }
 
 static __always_inline void rec__head(struct tp_rec *h, __u16 kind, __u16 size, __u64 now)
@@ -207,6 +268,20 @@ static __always_inline void thread__copy_states(const struct thread *t, __u64 no
 	__builtin_memcpy(to, t->state_ns, sizeof(t->state_ns));
 	if (t->state == TP_CPU)
 		to[TP_CPU] += now - t->since_ns;
+}
+
+static __always_inline void thread__fill_free(const struct thread *t, __u64 now, struct free_moment *moment)
+{
+	moment->ns = now;
+	moment->tent_wait_ns = t->tent_wait_ns;
+	moment->tent_net_ns = t->tent_net_ns;
+	thread__copy_states(t, now, moment->base_ns);
+}
+
+/* An idle wait is over. */
+static __always_inline void thread__note_free(struct thread *t, __u64 now)
+{
+	thread__fill_free(t, now, &t->free[t->nr_free++ & (NR_FREE - 1)]);
 }
 
 /* Copies the counters of @t into a record; the open stretch is not in them. */
@@ -280,6 +355,12 @@ static __always_inline struct file *task__file(struct task_struct *task, __s32 f
 
 	if (!files)
 		return NULL;
+	if (tasks_are_copies) {
+		fdt = BPF_CORE_READ(files, fdt);
+		if ((__u32)fd < BPF_CORE_READ(fdt, max_fds))
+			bpf_probe_read_kernel(&file, sizeof(file), BPF_CORE_READ(fdt, fd) + fd);
+		return file;
+	}
 	fdt = files->fdt;
 	if ((__u32)fd >= fdt->max_fds)
 		return NULL;
@@ -313,6 +394,9 @@ static __always_inline void sock__peer(struct tp_addr *addr, struct sock *sk)
 	}
 	addr->port = __builtin_bswap16(BPF_CORE_READ(sk, __sk_common.skc_dport));
 }
+
+/* sched.bpf.c: the thread runs, although the switch that brought it on its CPU was not seen. */
+void thread__came_on_unseen(struct thread *t, struct task_struct *task, __u64 now) __hidden;
 
 /* block.bpf.c: what a thread that leaves its CPU in @task_state waits for; sets the block_… of @t. */
 enum tp_state block__classify(struct thread *t, struct task_struct *task, long task_state, __u64 now,

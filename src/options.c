@@ -22,6 +22,7 @@ enum {
 	OPT_RESOLVE,
 	OPT_RING_BYTES,
 	OPT_REFUSE,
+	OPT_SWITCH_PROBE,
 };
 
 static const struct option long_options[] = {
@@ -37,6 +38,7 @@ static const struct option long_options[] = {
 	{ "color", required_argument, NULL, OPT_COLOR },
 	{ "ring-bytes", required_argument, NULL, OPT_RING_BYTES },
 	{ "refuse", required_argument, NULL, OPT_REFUSE },
+	{ "switch-probe", required_argument, NULL, OPT_SWITCH_PROBE },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "version", no_argument, NULL, 'V' },
 	{ "help", no_argument, NULL, 'h' },
@@ -59,6 +61,9 @@ static const char help_text[] =
 	"      --top N             show so many threads one by one (10)\n"
 	"      --resolve           host and service names for the addresses of peers\n"
 	"      --color WHEN        auto, always or never (auto: on a terminal)\n"
+	"      --switch-probe PROBE\n"
+	"                          see thread switches by sched_switch or by finish_task_switch\n"
+	"                          (auto: what the kernel offers, in this order)\n"
 	"  -v, --verbose           say more about what the kernel answers\n"
 	"  -V, --version           print the version\n"
 	"  -h, --help              print this\n"
@@ -91,6 +96,19 @@ static int parse_color(struct options *options, const char *arg)
 	return 0;
 }
 
+static int parse_switch_probe(struct options *options, const char *arg)
+{
+	if (!strcmp(arg, "auto"))
+		options->switch_probe = SWITCH_PROBE_AUTO;
+	else if (!strcmp(arg, "sched_switch"))
+		options->switch_probe = SWITCH_PROBE_TRACEPOINT;
+	else if (!strcmp(arg, "finish_task_switch"))
+		options->switch_probe = SWITCH_PROBE_FUNCTION;
+	else
+		return usage("--switch-probe", arg, "auto, sched_switch or finish_task_switch");
+	return 0;
+}
+
 static int parse_ring_bytes(struct options *options, const char *arg)
 {
 	uint64_t bytes;
@@ -105,6 +123,8 @@ static int parse_one(struct options *options, int option, const char *arg)
 {
 	switch (option) {
 	case 'p':
+		if (options->pids)
+			return usage("-p", arg, "all processes at once, separated by commas");
 		options->pids = arg;
 		return 0;
 	case 'f':
@@ -141,6 +161,8 @@ static int parse_one(struct options *options, int option, const char *arg)
 		return parse_color(options, arg);
 	case OPT_RING_BYTES:
 		return parse_ring_bytes(options, arg);
+	case OPT_SWITCH_PROBE:
+		return parse_switch_probe(options, arg);
 	case OPT_REFUSE:
 		options->refuse = arg;
 		return 0;

@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "session.h"
+
 struct options {
 	const char *pids; /* as given to -p; NULL: a command is to be started */
 	char **command;	  /* NULL-terminated; NULL: none */
@@ -19,6 +21,7 @@ struct options {
 	uint64_t top_threads;
 	bool resolve; /* names for addresses */
 	enum { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER } color;
+	enum switch_probe switch_probe;
 	bool verbose;
 	uint64_t ring_bytes; /* 0: default */
 	const char *refuse;  /* see struct session_config */

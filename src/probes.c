@@ -42,6 +42,49 @@ void probes__read(const struct btf *btf, struct probes *probes)
 	probes->has_group_dead = probes__tracepoint_args(btf, "sched_process_exit") >= 2;
 }
 
+bool probes__is_function(const char *symbol, const char *function)
+{
+	static const char *const suffixes[] = { ".isra.", ".constprop." };
+	size_t length = strlen(function);
+
+	if (strncmp(symbol, function, length))
+		return false;
+	symbol += length;
+	while (*symbol) {
+		size_t i, digits;
+
+		for (i = 0; i < 2 && strncmp(symbol, suffixes[i], strlen(suffixes[i])); i++)
+			;
+		if (i == 2)
+			return false;
+		symbol += strlen(suffixes[i]);
+		digits = strspn(symbol, "0123456789");
+		if (!digits)
+			return false;
+		symbol += digits;
+	}
+	return true;
+}
+
+int probes__find_function(const char *path, const char *function, char *symbol, size_t size)
+{
+	char line[1024], name[512], type;
+	FILE *file = fopen(path, "re");
+	int err = -ENOENT;
+
+	if (!file)
+		return -errno;
+	while (err && fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "%*s %c %511s", &type, name) != 2 || (type != 't' && type != 'T') ||
+		    !probes__is_function(name, function) || strlen(name) >= size)
+			continue;
+		strcpy(symbol, name);
+		err = 0;
+	}
+	fclose(file);
+	return err;
+}
+
 static uint64_t effective_capabilities(void)
 {
 	char line[256];

@@ -12,42 +12,22 @@
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 
+#include "each_entry.h"
 #include "log.h"
 #include "probes.h"
+#include "programs.h"
 #include "threadprof.skel.h"
-
-#define BATCH 1024
 
 struct session {
 	struct threadprof_bpf *skel;
 	struct ring_buffer *ring;
+	enum session_way way;
+	char switch_symbol[128]; /* of SWITCH_FUNCTION; "": the kernel has none */
 	int part_error[SESSION_NR_PARTS];
 	uint64_t nr_events;
 	session_record_fn fn; /* of the session__drain() that runs */
 	void *context;
 };
-
-/* A program, and what does not work without it. */
-struct program {
-	const char *name;
-	enum session_part part;
-	bool required;
-};
-
-static const struct program programs[] = {
-	{ "sched_switch", SESSION_SCHED, true },
-	{ "sched_wakeup", SESSION_SCHED, true },
-	{ "process_fork", SESSION_SCHED, true },
-	{ "process_exec", SESSION_SCHED, true },
-	{ "process_exit", SESSION_SCHED, true },
-	{ "adopt_threads", SESSION_SCHED, true },
-	{ "snapshot_threads", SESSION_SCHED, true },
-	{ "sched_migrate_task", SESSION_MIGRATE, false },
-	{ "request_sys_exit", SESSION_REQUESTS, false },
-	{ "snapshot_sockets", SESSION_SOCKETS, false },
-};
-
-#define NR_PROGRAMS (sizeof(programs) / sizeof(programs[0]))
 
 /* The program that the kernel refused, as libbpf names it in its log; the only place where it does. */
 static char refused_program[64];
@@ -57,38 +37,49 @@ __attribute__((format(printf, 2, 0))) static int on_libbpf_print(enum libbpf_pri
 {
 	char line[1024];
 	const char *start;
+	va_list again;
 
+	va_copy(again, args);
 	vsnprintf(line, sizeof(line), format, args);
 	start = strstr(line, "prog '");
 	if (level == LIBBPF_WARN && start && !refused_program[0])
 		sscanf(start, "prog '%63[^']'", refused_program);
+	/* Whole: the verifier's log of a refused program comes as one message of many lines. */
 	if (log__is_verbose() && level != LIBBPF_DEBUG)
-		log__debug("%.*s", (int)strcspn(line, "\n"), line);
+		vfprintf(stderr, format, again);
+	va_end(again);
 	return 0;
-}
-
-static const struct program *program__find(const char *name)
-{
-	for (size_t i = 0; i < NR_PROGRAMS; i++) {
-		if (!strcmp(programs[i].name, name))
-			return &programs[i];
-	}
-	return NULL;
 }
 
 /* --- open --- */
 
-static void leave_out_refused(struct session *session)
+static bool is_used(const struct session *session, const struct program *program)
 {
-	for (size_t i = 0; i < NR_PROGRAMS; i++) {
-		struct bpf_program *prog;
+	return program__is_of_way(program, session->way) && !session->part_error[program->part];
+}
 
-		if (!session->part_error[programs[i].part])
-			continue;
-		prog = bpf_object__find_program_by_name(session->skel->obj, programs[i].name);
+static void choose_programs(struct session *session)
+{
+	for (const struct program *program = programs; program->name; program++) {
+		struct bpf_program *prog = bpf_object__find_program_by_name(session->skel->obj, program->name);
+
 		if (prog)
-			bpf_program__set_autoload(prog, false);
+			bpf_program__set_autoload(prog, is_used(session, program));
 	}
+}
+
+/* What a way does not use is not made: the code for it is dead, and the verifier drops it. */
+static void choose_maps(struct session *session)
+{
+	struct threadprof_bpf *skel = session->skel;
+	bool has_task_storage = session->way == WAY_BTF_TRACEPOINT;
+	bool tasks_are_copies = session->way == WAY_RAW_TRACEPOINT || session->way == WAY_FUNCTION;
+
+	skel->rodata->has_task_storage = has_task_storage;
+	skel->rodata->tasks_are_copies = tasks_are_copies;
+	bpf_map__set_autocreate(skel->maps.threads, has_task_storage);
+	bpf_map__set_autocreate(skel->maps.threads_by_id, !has_task_storage);
+	bpf_map__set_autocreate(skel->maps.task_copies, tasks_are_copies);
 }
 
 static int configure(struct session *session, const struct session_config *config)
@@ -108,7 +99,8 @@ static int configure(struct session *session, const struct session_config *confi
 	if (config->ring_bytes)
 		bpf_map__set_max_entries(skel->maps.events, config->ring_bytes);
 	bpf_map__set_max_entries(skel->maps.run_queues, nr_cpus > 0 ? nr_cpus : 1);
-	leave_out_refused(session);
+	choose_programs(session);
+	choose_maps(session);
 	return 0;
 }
 
@@ -134,7 +126,7 @@ static int open_and_load(struct session *session, const struct session_config *c
 /* Loads everything; if the kernel refuses an optional program, once more without that feature. */
 static int load_what_works(struct session *session, const struct session_config *config)
 {
-	int err;
+	int err = 0;
 
 	for (int i = 0; i <= SESSION_NR_PARTS; i++) {
 		const struct program *refused;
@@ -147,11 +139,107 @@ static int load_what_works(struct session *session, const struct session_config 
 			break;
 		session->part_error[refused->part] = err;
 	}
-	if (refused_program[0])
-		return log__fail(err, "the kernel refuses the program %s: %s (run with --verbose for its log)",
-				 refused_program, strerror(-err));
-	return log__fail(err, "cannot load the BPF programs: %s (run with --verbose for the reason)",
-			 strerror(-err));
+	return err;
+}
+
+static struct bpf_link *attach_program(struct session *session, const struct program *program,
+				       struct bpf_program *prog)
+{
+	if (!strcmp(program->name, SWITCH_FUNCTION))
+		return bpf_program__attach_kprobe(prog, false, session->switch_symbol);
+	return bpf_program__attach(prog);
+}
+
+/* Negative errno, also -ENOENT for a program that this build does not have. */
+static int attach(struct session *session, const struct program *program)
+{
+	struct bpf_object_skeleton *skeleton = session->skel->skeleton;
+	struct bpf_program *prog = bpf_object__find_program_by_name(session->skel->obj, program->name);
+
+	for (int i = 0; prog && i < skeleton->prog_cnt; i++) {
+		if (strcmp(skeleton->progs[i].name, program->name))
+			continue;
+		if (!*skeleton->progs[i].link)
+			*skeleton->progs[i].link = attach_program(session, program, prog);
+		return *skeleton->progs[i].link ? 0 : -errno;
+	}
+	return -ENOENT;
+}
+
+/* Loads everything for a way to see switches, and attaches what sees them: only that tells if it works. */
+static int try_way(struct session *session, const struct session_config *config)
+{
+	int err = load_what_works(session, config);
+
+	for (const struct program *program = programs; program->name && !err; program++) {
+		if (!is_used(session, program) || !program__sees_switches(program))
+			continue;
+		err = attach(session, program);
+		if (err)
+			snprintf(refused_program, sizeof(refused_program), "%s", program->name);
+	}
+	if (err) {
+		threadprof_bpf__destroy(session->skel);
+		session->skel = NULL;
+	}
+	return err;
+}
+
+static int explain(const struct session *session, const struct session_config *config, int err,
+		   const char *refused)
+{
+	if (config->switch_probe == SWITCH_PROBE_FUNCTION && !session->switch_symbol[0])
+		return log__fail(-ENOENT, "this kernel has no function " SWITCH_FUNCTION " to probe: run with "
+					  "--switch-probe=sched_switch, which tells the same");
+	if (!strcmp(refused, SWITCH_FUNCTION))
+		return log__fail(err, "this kernel does not let " SWITCH_FUNCTION " be probed (%s), which takes one built "
+				      "with CONFIG_KPROBE_EVENTS: run with --switch-probe=sched_switch, which tells the same",
+				 strerror(-err));
+	if (refused[0])
+		return log__fail(err, "the kernel refuses the program %s: %s (run with --verbose for its log)", refused,
+				 strerror(-err));
+	return log__fail(err, "cannot load the BPF programs: %s (run with --verbose for the reason)", strerror(-err));
+}
+
+/* Of several ways that fail, the best one says why. */
+static int load_best_way(struct session *session, const struct session_config *config)
+{
+	char refused[sizeof(refused_program)] = "";
+	int first_err = 0, err = -EOPNOTSUPP;
+
+	if (config->switch_probe != SWITCH_PROBE_TRACEPOINT)
+		probes__find_function("/proc/kallsyms", SWITCH_FUNCTION, session->switch_symbol,
+				      sizeof(session->switch_symbol));
+	for (session->way = 0; session->way < NR_WAYS; session->way++) {
+		int part_error[SESSION_NR_PARTS];
+
+		if (!way__is_allowed(session->way, config->switch_probe, config->refuse))
+			continue;
+		if (session->way == WAY_FUNCTION && !session->switch_symbol[0])
+			continue;
+		memcpy(part_error, session->part_error, sizeof(part_error));
+		err = try_way(session, config);
+		if (!err)
+			return 0;
+		if (!first_err) {
+			first_err = err;
+			memcpy(refused, refused_program, sizeof(refused));
+		}
+		memcpy(session->part_error, part_error, sizeof(part_error));
+	}
+	return explain(session, config, first_err ? first_err : err, refused);
+}
+
+static int refuse(struct session *session, const char *name)
+{
+	const struct program *program = program__find(name);
+
+	if (!strcmp(name, "threads") || (program && program__sees_switches(program)))
+		return 0; /* way__is_allowed() looks at it */
+	if (!program || program->required)
+		return log__fail(-EINVAL, "there is no optional program \"%s\"", name);
+	session->part_error[program->part] = -EOPNOTSUPP;
+	return 0;
 }
 
 static int on_record(void *context, void *data, size_t size)
@@ -167,21 +255,15 @@ static int on_record(void *context, void *data, size_t size)
 int session__open(const struct session_config *config, struct session **out)
 {
 	struct session *session = calloc(1, sizeof(*session));
-	int err;
+	int err = 0;
 
 	if (!session)
 		return -ENOMEM;
 	libbpf_set_print(on_libbpf_print);
-	if (config->refuse) {
-		const struct program *refused = program__find(config->refuse);
-
-		if (!refused || refused->required) {
-			free(session);
-			return log__fail(-EINVAL, "there is no optional program \"%s\"", config->refuse);
-		}
-		session->part_error[refused->part] = -EOPNOTSUPP;
-	}
-	err = load_what_works(session, config);
+	if (config->refuse)
+		err = refuse(session, config->refuse);
+	if (!err)
+		err = load_best_way(session, config);
 	if (err)
 		goto fail;
 	session->ring = ring_buffer__new(bpf_map__fd(session->skel->maps.events), on_record, session, NULL);
@@ -200,30 +282,22 @@ fail:
 
 int session__attach(struct session *session)
 {
-	for (size_t i = 0; i < NR_PROGRAMS; i++) {
-		const struct program *program = &programs[i];
-		struct bpf_program *prog;
-		struct bpf_link **link = NULL;
+	for (const struct program *program = programs; program->name; program++) {
 		int err;
 
-		if (session->part_error[program->part])
+		if (!is_used(session, program))
 			continue;
-		prog = bpf_object__find_program_by_name(session->skel->obj, program->name);
-		for (int j = 0; j < session->skel->skeleton->prog_cnt; j++) {
-			if (!strcmp(session->skel->skeleton->progs[j].name, program->name))
-				link = session->skel->skeleton->progs[j].link;
-		}
-		if (!prog || !link)
-			return log__fail(-ENOENT, "the program %s is missing from this build", program->name);
-		*link = bpf_program__attach(prog);
-		if (*link)
-			continue;
-		err = -errno;
-		if (program->required)
+		err = attach(session, program);
+		if (err && program->required)
 			return log__fail(err, "cannot attach the program %s: %s", program->name, strerror(-err));
 		session->part_error[program->part] = err;
 	}
 	return 0;
+}
+
+enum session_way session__way(const struct session *session)
+{
+	return session->way;
 }
 
 bool session__has(const struct session *session, enum session_part part)
@@ -326,32 +400,6 @@ int session__snapshot_sockets(struct session *session, session_record_fn fn, voi
 
 /* --- maps --- */
 
-typedef void (*entry_fn)(void *context, const void *key, const void *value);
-
-/* Calls @fn for each entry of a hash map, many at a time. */
-static int each_entry(const struct bpf_map *map, entry_fn fn, void *context)
-{
-	size_t key_size = bpf_map__key_size(map), value_size = bpf_map__value_size(map);
-	char *keys = malloc(BATCH * key_size), *values = malloc(BATCH * value_size);
-	uint64_t token[16] = { 0 }; /* at least as large as any key */
-	bool first = true;
-	int err = keys && values ? 0 : -ENOMEM;
-
-	while (!err) {
-		__u32 count = BATCH;
-
-		err = bpf_map_lookup_batch(bpf_map__fd(map), first ? NULL : token, token, keys, values, &count, NULL);
-		if (err && err != -ENOENT)
-			break;
-		for (__u32 i = 0; i < count; i++)
-			fn(context, keys + i * key_size, values + i * value_size);
-		first = false;
-	}
-	free(keys);
-	free(values);
-	return err == -ENOENT ? 0 : err;
-}
-
 struct conn_walk {
 	session_conn_fn fn;
 	void *context;
@@ -452,9 +500,12 @@ int session__sweep_fds(struct session *session, bool (*is_live)(void *context, u
 void session__read_queue(struct session *session, struct tp_queue *out)
 {
 	struct tp_queue *queue = &session->skel->bss->queue;
+	int64_t depth;
 
 	*out = *queue;
-	__atomic_store_n(&queue->max, out->accepted - out->dequeued, __ATOMIC_RELAXED);
+	/* A look between the two counters of one event may see less than nothing. */
+	depth = out->accepted - out->dequeued;
+	__atomic_store_n(&queue->max, depth > 0 ? depth : 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&queue->backlog_max, 0, __ATOMIC_RELAXED);
 }
 

@@ -15,10 +15,19 @@
 
 struct session;
 
+/* By what thread switches are seen. */
+enum switch_probe {
+	SWITCH_PROBE_AUTO,	 /* the first of the following that the kernel offers */
+	SWITCH_PROBE_TRACEPOINT, /* sched_switch */
+	SWITCH_PROBE_FUNCTION,	 /* a kprobe on finish_task_switch() */
+};
+
 struct session_config {
+	enum switch_probe switch_probe;
 	bool follow_forks;
 	size_t ring_bytes; /* 0: the default; otherwise a power of two and a multiple of the page size */
-	const char *refuse; /* name of a program to leave out, as if the kernel refused it; NULL: none */
+	/* Name of a program, or of the map "threads", that is taken as refused by the kernel; NULL: none. */
+	const char *refuse;
 };
 
 /* Called with each record; @rec is valid during the call only. */
@@ -43,6 +52,17 @@ enum session_part {
 };
 
 bool session__has(const struct session *session, enum session_part part);
+
+/* In which way the programs see thread switches, from the best one down. */
+enum session_way {
+	WAY_BTF_TRACEPOINT,
+	WAY_BTF_TRACEPOINT_HASH, /* the kernel has no task storage: threads in a hash map */
+	WAY_RAW_TRACEPOINT,
+	WAY_FUNCTION, /* finish_task_switch() */
+	NR_WAYS,
+};
+
+enum session_way session__way(const struct session *session);
 
 /* Why it is not at work: negative errno of the load or attach; 0 if it is. */
 int session__part_error(const struct session *session, enum session_part part);

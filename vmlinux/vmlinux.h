@@ -7,6 +7,7 @@
  */
 #ifndef THREADPROF_VMLINUX_H
 #define THREADPROF_VMLINUX_H
+#define __VMLINUX_H__ /* tells libbpf's headers that the registers have the kernel's names */
 
 typedef unsigned char __u8;
 typedef signed char __s8;
@@ -229,6 +230,7 @@ struct thread_info {
 };
 
 struct sched_entity {
+	u64 exec_start;
 	u64 sum_exec_runtime;
 };
 
@@ -238,7 +240,9 @@ struct sched_info {
 
 struct task_struct {
 	struct thread_info thread_info;
+	void *stack;
 	int on_cpu;
+	int on_rq;
 	unsigned int flags;
 	unsigned int in_iowait : 1;
 	pid_t pid;

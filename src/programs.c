@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause)
+#include "programs.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#define BTF_WAYS (1U << WAY_BTF_TRACEPOINT | 1U << WAY_BTF_TRACEPOINT_HASH)
+#define RAW_WAY (1U << WAY_RAW_TRACEPOINT)
+#define FUNCTION_WAY (1U << WAY_FUNCTION)
+#define ALL_WAYS ((1U << NR_WAYS) - 1)
+
+const struct program programs[] = {
+	{ "sched_switch", SESSION_SCHED, true, BTF_WAYS },
+	{ "sched_switch_raw", SESSION_SCHED, true, RAW_WAY },
+	{ SWITCH_FUNCTION, SESSION_SCHED, true, FUNCTION_WAY },
+	{ "sched_wakeup", SESSION_SCHED, true, BTF_WAYS | FUNCTION_WAY },
+	{ "sched_wakeup_raw", SESSION_SCHED, true, RAW_WAY },
+	{ "process_fork", SESSION_SCHED, true, ALL_WAYS },
+	{ "process_exec", SESSION_SCHED, true, ALL_WAYS },
+	{ "process_exit", SESSION_SCHED, true, ALL_WAYS },
+	{ "adopt_threads", SESSION_SCHED, true, ALL_WAYS },
+	{ "snapshot_threads", SESSION_SCHED, true, ALL_WAYS },
+	{ "sched_migrate_task", SESSION_MIGRATE, false, BTF_WAYS | FUNCTION_WAY },
+	{ "sched_migrate_task_raw", SESSION_MIGRATE, false, RAW_WAY },
+	{ "request_sys_exit", SESSION_REQUESTS, false, ALL_WAYS },
+	{ "snapshot_sockets", SESSION_SOCKETS, false, ALL_WAYS },
+	{ NULL, 0, false, 0 },
+};
+
+const struct program *program__find(const char *name)
+{
+	for (const struct program *program = programs; program->name; program++) {
+		if (!strcmp(program->name, name))
+			return program;
+	}
+	return NULL;
+}
+
+bool program__is_of_way(const struct program *program, enum session_way way)
+{
+	return program->ways & 1U << way;
+}
+
+bool program__sees_switches(const struct program *program)
+{
+	return program->required && program->ways != ALL_WAYS;
+}
+
+bool way__is_allowed(enum session_way way, enum switch_probe asked, const char *refused)
+{
+	const struct program *program = refused ? program__find(refused) : NULL;
+
+	if (asked == SWITCH_PROBE_FUNCTION && way != WAY_FUNCTION)
+		return false;
+	if (asked == SWITCH_PROBE_TRACEPOINT && way == WAY_FUNCTION)
+		return false;
+	if (refused && !strcmp(refused, "threads") && way == WAY_BTF_TRACEPOINT)
+		return false;
+	return !program || !program__sees_switches(program) || !program__is_of_way(program, way);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause) */
+/* The BPF programs by name: what each is for, and which of them go together. */
+#ifndef THREADPROF_PROGRAMS_H
+#define THREADPROF_PROGRAMS_H
+
+#include <stdbool.h>
+
+#include "session.h"
+
+#define SWITCH_FUNCTION "finish_task_switch"
+
+struct program {
+	const char *name;
+	enum session_part part; /* what does not work without it */
+	bool required;
+	unsigned ways; /* to see thread switches, that it is a part of: a bit for each enum session_way */
+};
+
+/* All of them; the last one has no name. */
+extern const struct program programs[];
+
+/* NULL: there is none of this name. */
+const struct program *program__find(const char *name);
+
+bool program__is_of_way(const struct program *program, enum session_way way);
+
+/* Another way to see switches needs another program in its place. */
+bool program__sees_switches(const struct program *program);
+
+/*
+ * May switches be seen in this way, as far as the user has a say: what was asked for, and the program (or
+ * the map "threads") that is taken as refused by the kernel; NULL: none is.
+ */
+bool way__is_allowed(enum session_way way, enum switch_probe asked, const char *refused);
+
+#endif /* THREADPROF_PROGRAMS_H */
