@@ -32,6 +32,7 @@ static void __attribute__((noreturn)) become(char **argv, int go_fd, int error_f
 	signal(SIGPIPE, SIG_DFL);
 	execvp(argv[0], argv);
 	err = errno;
+	log__fail(-err, "cannot start %s: %s", argv[0], strerror(err));
 	if (write(error_fd, &err, sizeof(err)) < 0)
 		_exit(126);
 	_exit(127);
@@ -75,9 +76,9 @@ int command__go(struct command *command)
 	if (write(command->go_fd, "", 1) != 1)
 		return log__fail(-errno, "cannot start the command: %s", strerror(errno));
 	close_fd(&command->go_fd);
-	/* The other end closes with a successful exec. */
+	/* The other end closes with a successful exec; otherwise the child has said what failed. */
 	if (read(command->error_fd, &err, sizeof(err)) == sizeof(err))
-		return log__fail(-err, "cannot start the command: %s", strerror(err));
+		return -err;
 	close_fd(&command->error_fd);
 	return 0;
 }

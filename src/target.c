@@ -25,34 +25,43 @@ struct proc_stat {
 	char state;
 	uint32_t ppid;
 	unsigned int flags;
+	unsigned int nr_threads;
 };
 
-/* Reads /proc/PID/stat. The name is between the first '(' and the last ')', and may hold both. */
+/* Reads /proc/PID/stat. The name is between the first '(' and the last ')', and may hold both, and newlines. */
 static int proc__read_stat(uint32_t pid, struct proc_stat *stat)
 {
-	char path[64], line[1024], *name, *rest;
+	char path[64], text[1024], *name, *rest;
+	size_t length;
 	FILE *file;
 
 	snprintf(path, sizeof(path), "/proc/%u/stat", pid);
 	file = fopen(path, "re");
 	if (!file)
 		return -errno;
-	if (!fgets(line, sizeof(line), file)) {
-		fclose(file);
-		return -ESRCH;
-	}
+	length = fread(text, 1, sizeof(text) - 1, file);
 	fclose(file);
-	name = strchr(line, '(');
-	rest = strrchr(line, ')');
+	if (!length)
+		return -ESRCH;
+	text[length] = '\0';
+	name = strchr(text, '(');
+	rest = strrchr(text, ')');
 	if (!name || !rest || rest < name)
 		return -EPROTO;
 	*rest = '\0';
 	memset(stat, 0, sizeof(*stat));
 	stat->pid = pid;
 	snprintf(stat->comm, sizeof(stat->comm), "%s", name + 1);
-	if (sscanf(rest + 1, " %c %u %*d %*d %*d %*d %u", &stat->state, &stat->ppid, &stat->flags) != 3)
+	if (sscanf(rest + 1, " %c %u %*d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %u", &stat->state,
+		   &stat->ppid, &stat->flags, &stat->nr_threads) != 4)
 		return -EPROTO;
 	return 0;
+}
+
+/* A first thread that has ended is a zombie for as long as the others of its process go on. */
+static bool has_ended(const struct proc_stat *stat)
+{
+	return (stat->state == 'Z' || stat->state == 'X') && stat->nr_threads <= 1;
 }
 
 /* The process that a thread belongs to; 0 if there is no such thread. */
@@ -136,7 +145,7 @@ static int add_pid(struct targets *targets, uint32_t pid)
 	if (stat.flags & PF_KTHREAD)
 		return log__fail(-EPERM, "%u (%s) is a kernel thread: it serves no requests, and threadprof profiles "
 					 "processes only", tgid, printable(stat.comm));
-	if (stat.state == 'Z' || stat.state == 'X')
+	if (has_ended(&stat))
 		return log__fail(-ESRCH, "process %u (%s) is a zombie: it has ended, and its parent %u has not "
 					 "waited for it", tgid, printable(stat.comm), stat.ppid);
 	pidfd = syscall(SYS_pidfd_open, tgid, 0);
@@ -207,7 +216,7 @@ int targets__add_descendants(struct targets *targets)
 	do {
 		before = targets->nr;
 		for (size_t i = 0; i < count && !err; i++) {
-			if (stats[i].state == 'Z' || !targets__find(targets, stats[i].ppid))
+			if (has_ended(&stats[i]) || !targets__find(targets, stats[i].ppid))
 				continue;
 			if (!targets__find(targets, stats[i].pid))
 				err = targets__add(targets, stats[i].pid, stats[i].comm, -1);
@@ -225,7 +234,7 @@ size_t target__nr_children(uint32_t tgid)
 	if (read_all_stats(&stats, &count))
 		return 0;
 	for (size_t i = 0; i < count; i++)
-		children += stats[i].ppid == tgid;
+		children += stats[i].ppid == tgid && !has_ended(&stats[i]);
 	free(stats);
 	return children;
 }
@@ -256,7 +265,7 @@ void targets__check(struct targets *targets)
 		struct target_process *process = &targets->list[i];
 		struct proc_stat stat;
 
-		if (process->alive && (proc__read_stat(process->tgid, &stat) || stat.state == 'Z'))
+		if (process->alive && (proc__read_stat(process->tgid, &stat) || has_ended(&stat)))
 			targets__end(targets, process->tgid);
 	}
 }

@@ -42,7 +42,8 @@ bool writer__submit(struct writer *writer, const char *text, size_t length)
 		writer->pending = grown;
 		writer->capacity = waiting + length;
 	}
-	memcpy(writer->pending + waiting, text, length);
+	if (length)
+		memcpy(writer->pending + waiting, text, length);
 	writer->length += length;
 	writer__flush(writer);
 	return true;
@@ -63,7 +64,8 @@ static ssize_t write_piece(struct writer *writer, int wait_ms)
 		return done;
 	if (errno == EINTR || errno == EAGAIN)
 		return 0;
-	writer->closed = true;
+	/* Any other error, such as a full disk, comes again at the next attempt. */
+	writer->closed = errno == EPIPE;
 	return -errno;
 }
 

@@ -1,0 +1,276 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause)
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154 # scripts for other shells, what bats and the helpers set
+# How it ends: by itself, by the target, by signals, by whoever reads it. And what is left then: nothing.
+
+load helpers
+
+setup_file() {
+	need_root
+}
+
+# --- by itself ---
+
+@test "-n: so many reports, exit 0" {
+	start_sleeper
+	run_threadprof -p "$target" -n 3 -i 0.1 --json
+	expect 0
+	echo "$output" >"$out"
+	check "$out" "len(intervals) == 3 and not any(i['partial'] for i in intervals)"
+}
+
+@test "-d: the last, partial interval, exit 0" {
+	start_sleeper
+	run_threadprof -p "$target" -d 0.5 -i 0.4 --json
+	expect 0
+	echo "$output" >"$out"
+	check "$out" "len(intervals) == 2 and last['partial'] and not first['partial']"
+	check "$out" "0.4e9 < sum(i['duration_ns'] for i in intervals) < 3e9"
+}
+
+@test "-d shorter than the interval" {
+	start_sleeper
+	run_threadprof -p "$target" -d 0.3 --json
+	expect 0
+	echo "$output" >"$out"
+	check "$out" "len(intervals) == 1 and last['partial'] and 0.2e9 < last['duration_ns'] < 3e9"
+}
+
+@test "the target ends: the last, partial interval, soon, exit 0" {
+	start_sleeper
+	start_threadprof -p "$target" -i 60 --json
+	sleep 0.3
+	kill "$target"
+	await_end "$profiler" 3
+	[ "$status" = 0 ]
+	check "$out" "len(intervals) == 1 and last['partial'] and last['target']['comm'] == 'sleep'"
+	check "$out" "[t['exited'] for t in last['threads']] == [True] and last['target']['threads'] == 0"
+}
+
+# Between the moment its last thread ends and the one its parent is told, a process closes its files. Who
+# hears of the first must not wait for the second in vain.
+@test "the target ends and has many files to close: seen all the same" {
+	start_target "$PYTHON" -c '
+import resource, socket, sys, time
+hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+sockets = [socket.socket(socket.AF_UNIX) for _ in range(min(hard - 100, 100000))]
+open(sys.argv[1], "w").close()
+time.sleep(1000)' "$BATS_TEST_TMPDIR/ready"
+	until_true 10 test -e "$BATS_TEST_TMPDIR/ready"
+	start_threadprof -p "$target" -i 60 --json
+	kill -KILL "$target"
+	await_end "$profiler" 5
+	[ "$status" = 0 ]
+	check "$out" "len(intervals) == 1 and last['partial']"
+}
+
+@test "one of two targets ends: the other goes on" {
+	start_sleeper
+	local one=$target
+	start_sleeper
+	start_threadprof -p "$one,$target" -i 0.1 --json
+	kill "$one"
+	until_true 5 grep -q "\"pids\":\[$target\]" "$out"
+	kill -0 "$profiler"
+	kill "$target"
+	await_end "$profiler" 3
+	[ "$status" = 0 ]
+}
+
+@test "the target becomes another program: it is watched on" {
+	mkfifo "$BATS_TEST_TMPDIR/go"
+	start_target bash -c 'read -r _ <"$0"; exec sleep 1000' "$BATS_TEST_TMPDIR/go"
+	until_true 5 has_name "$target" bash
+	start_threadprof -p "$target" -i 0.1 --json
+	echo >"$BATS_TEST_TMPDIR/go"
+	until_true 5 grep -q '"comm":"sleep"' "$out"
+	kill -INT "$profiler"
+	await_end "$profiler" 3
+	[ "$status" = 0 ]
+	check "$out" "last['target']['comm'] == 'sleep' and last['target']['pids'] == [$target]"
+}
+
+# --- by a signal ---
+
+# The report of what was seen so far, within a second (and the slowness of a loaded machine), exit 0.
+expect_partial_after() {
+	start_sleeper
+	start_threadprof -p "$target" -i 60 --json
+	sleep 0.3
+	kill "-$1" "$profiler"
+	await_end "$profiler" 2
+	[ "$status" = 0 ] || fail "exit code $status"
+	check "$out" "len(intervals) == 1 and last['partial'] and 0.1e9 < last['duration_ns'] < 5e9"
+}
+
+@test "Ctrl-C: the partial interval, exit 0" {
+	expect_partial_after INT
+}
+
+@test "SIGTERM: the partial interval, exit 0" {
+	expect_partial_after TERM
+}
+
+@test "SIGHUP: the partial interval, exit 0" {
+	expect_partial_after HUP
+}
+
+@test "Ctrl-C while it attaches is not lost" {
+	start_sleeper
+	env --default-signal=INT "$THREADPROF" -p "$target" -i 60 --json </dev/null >"$out" 2>"$err" 3>&- &
+	profiler=$!
+	started+=("$profiler")
+	until_true 5 blocks_interrupts "$profiler"
+	kill -INT "$profiler"
+	await_end "$profiler" 5
+	[ "$status" = 0 ]
+	check "$out" "len(intervals) == 1"
+}
+
+# Whether SIGINT is blocked: taken as an event; not blocked: it kills.
+blocks_interrupts() {
+	local mask
+	mask=$(awk '/^SigBlk:/ { print $2 }' "/proc/$1/status")
+	((16#${mask:-0} & 2))
+}
+
+no_longer_blocks_interrupts() {
+	! blocks_interrupts "$1"
+}
+
+# Starts threadprof with a standard output that nobody reads, and that is full: descriptor 8 would read it.
+start_undrained() {
+	start_target "$PYTHON" -c '
+import threading, time
+threading.stack_size(65536)
+for _ in range(600):
+    threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()
+open("'"$BATS_TEST_TMPDIR"'/threads", "w").close()
+time.sleep(1000)'
+	until_true 10 test -e "$BATS_TEST_TMPDIR/threads"
+	mkfifo "$BATS_TEST_TMPDIR/pipe"
+	exec 8<>"$BATS_TEST_TMPDIR/pipe"
+	env --default-signal=INT,QUIT "$THREADPROF" -p "$target" --json "$@" </dev/null \
+		>"$BATS_TEST_TMPDIR/pipe" 2>"$err" 3>&- 8>&- &
+	profiler=$!
+	started+=("$profiler")
+	await_attached
+}
+
+@test "a second Ctrl-C kills while nobody reads the output" {
+	start_undrained -i 0.1
+	sleep 1
+	kill -INT "$profiler"
+	until_true 2 no_longer_blocks_interrupts "$profiler"
+	kill -INT "$profiler"
+	await_end "$profiler" 2
+	[ "$status" = 130 ] || fail "exit code $status"
+}
+
+@test "nobody reads the output: SIGTERM ends it all the same, and it says so" {
+	start_undrained -i 0.1
+	sleep 1
+	kill "$profiler"
+	await_end "$profiler" 3
+	[ "$status" = 0 ] || fail "exit code $status"
+	says "nobody reads the output"
+}
+
+# --- by its reader ---
+
+@test "who reads too late finds whole reports, and once how many were lost" {
+	start_undrained -i 0.05
+	sleep 2.5
+	# From now on it is read: a report tells of the loss, and the ones after it of no more.
+	"$PYTHON" -c '
+import json, os
+data, lost, told = b"", 0, False
+while not told:
+    data += os.read(8, 1 << 20)
+    lines = data.split(b"\n")
+    data = lines.pop()
+    for record in map(json.loads, lines):
+        if record["type"] == "interval":
+            told = told or (lost > 0 and record["lost"]["reports"] == 0)
+            lost += record["lost"]["reports"]
+print(lost)' >"$BATS_TEST_TMPDIR/lost" 3>&- &
+	local reader=$!
+	started+=("$reader")
+	await_end "$reader" 5
+	[ "$status" = 0 ]
+	[ "$(cat "$BATS_TEST_TMPDIR/lost")" -gt 0 ]
+	kill -0 "$profiler"
+}
+
+@test "| head -n 1: a quiet end" {
+	start_sleeper
+	run --separate-stderr timeout 10 bash -c '"$0" -p "$1" -i 0.1 --json | head -n 1; echo "${PIPESTATUS[0]}"' \
+		"$THREADPROF" "$target"
+	[ "$status" = 0 ]
+	[ "${#lines[@]}" = 2 ]
+	[ "${lines[1]}" = 0 ] || fail "exit code ${lines[1]}"
+	[[ ${lines[0]} == '{"type":'* ]]
+	[[ $stderr != *rror* && $stderr != *roken* && $stderr != *warning* ]] || fail "$stderr"
+	[ "$(wc -l <<<"$stderr")" = 1 ]
+}
+
+@test "standard output is closed: says so, exit 1" {
+	start_sleeper
+	run --separate-stderr timeout 8 bash -c 'exec "$0" -p "$1" -i 0.1 -n 2 >&-' "$THREADPROF" "$target"
+	[ "$status" = 1 ] || fail "exit code $status: $stderr"
+	[[ $stderr == *"standard output"* ]] || fail "$stderr"
+}
+
+@test "a disk that is full: says so, exit 1" {
+	start_sleeper
+	run --separate-stderr timeout 8 bash -c 'exec "$0" -p "$1" -i 0.1 -n 20 >/dev/full' "$THREADPROF" "$target"
+	[ "$status" = 1 ] || fail "exit code $status: $stderr"
+	[[ $stderr == *"No space left"* ]] || fail "$stderr"
+}
+
+@test "standard error and standard input are closed: it works" {
+	start_sleeper
+	run timeout 8 bash -c 'exec "$0" -p "$1" -i 0.1 -n 2 --json 2>&- <&-' "$THREADPROF" "$target"
+	[ "$status" = 0 ]
+	echo "$output" >"$out"
+	check "$out" "len(intervals) == 2"
+}
+
+# --- what is left ---
+
+# The ids of the BPF programs that a process holds.
+programs_of() {
+	cat /proc/"$1"/fdinfo/* 2>/dev/null | awk '$1 == "prog_id:" { print $2 }' | sort -u
+}
+
+none_exists() {
+	local id
+	for id in "$@"; do
+		! bpftool prog show id "$id" >/dev/null 2>&1 || return 1
+	done
+}
+
+# Looks at the programs by id: another threadprof on the machine has its own.
+expect_nothing_left_after() {
+	local ids
+	command -v bpftool >/dev/null || PATH=$PATH:/usr/sbin
+	start_sleeper
+	start_threadprof -p "$target" -i 0.2 --json
+	ids=$(programs_of "$profiler")
+	[ "$(wc -l <<<"$ids")" -ge 8 ] || fail "programs: $ids"
+	bpftool prog show id "${ids%%$'\n'*}" >/dev/null
+	kill "-$1" "$profiler"
+	timeout 5 tail --pid="$profiler" -s 0.02 -f /dev/null
+	# the kernel frees them a moment later
+	# shellcheck disable=SC2086 # one word each
+	until_true 5 none_exists $ids
+}
+
+@test "no program is left in the kernel after SIGTERM" {
+	expect_nothing_left_after TERM
+}
+
+@test "no program is left in the kernel after SIGKILL" {
+	expect_nothing_left_after KILL
+}

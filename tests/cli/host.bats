@@ -1,0 +1,150 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause)
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154 # scripts for other shells, what bats and the helpers set
+# What a host may lack: rights, BTF, tracefs, a program that its kernel refuses.
+
+load helpers
+
+setup_file() {
+	need_root
+	# One that everybody may execute, wherever the tree lies.
+	public_dir=$(mktemp -d)
+	chmod 755 "$public_dir"
+	install -m 755 "$THREADPROF" "$public_dir/threadprof"
+	export public_dir
+}
+
+teardown_file() {
+	rm -rf "${public_dir:-}"
+}
+
+# Runs COMMAND... with a changed view of the file system that ends with it: SETUP is a shell script.
+in_private_mounts() {
+	local setup=$1
+	shift
+	run --separate-stderr timeout 10 unshare -m sh -c "$setup"' && exec "$@"' sh "$@"
+}
+
+@test "nobody, without capabilities: exit 1 and the remedy" {
+	start_sleeper
+	run --separate-stderr timeout 10 setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all \
+		"$public_dir/threadprof" -p "$target"
+	expect_error 1 "CAP_BPF" "CAP_PERFMON" "sudo"
+}
+
+@test "the user id alone is nothing: root without capabilities" {
+	start_sleeper
+	run --separate-stderr timeout 10 setpriv --bounding-set=-all --inh-caps=-all "$THREADPROF" -p "$target"
+	expect_error 1 "CAP_BPF" "CAP_PERFMON" "sudo"
+}
+
+@test "CAP_BPF without CAP_PERFMON is not enough" {
+	start_sleeper
+	run --separate-stderr timeout 10 setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all,+bpf \
+		--ambient-caps=-all,+bpf "$public_dir/threadprof" -p "$target"
+	expect_error 1 "CAP_PERFMON"
+}
+
+@test "CAP_BPF and CAP_PERFMON are enough for nobody" {
+	local caps=-all,+bpf,+perfmon
+	setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=$caps --ambient-caps=$caps true ||
+		skip "setpriv does not know these capabilities"
+	start_target setpriv --reuid=65534 --regid=65534 --clear-groups sleep 1000
+	until_true 5 has_name "$target" sleep
+	run --separate-stderr timeout 10 setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=$caps \
+		--ambient-caps=$caps "$public_dir/threadprof" -p "$target" -n 2 -i 0.1 --json
+	expect 0 "attached"
+	echo "$output" >"$out"
+	check "$out" "len(intervals) == 2 and all(f['state'] == 'on' for f in features.values())"
+	check "$out" "last['threads'][0]['state_ns']['sleep'] > 0"
+}
+
+@test "a kernel without BTF" {
+	start_sleeper
+	mkdir "$BATS_TEST_TMPDIR/empty"
+	in_private_mounts "mount --bind '$BATS_TEST_TMPDIR/empty' /sys/kernel/btf" "$THREADPROF" -p "$target"
+	expect_error 1 "/sys/kernel/btf/vmlinux" "CONFIG_DEBUG_INFO_BTF"
+}
+
+@test "lockdown=confidentiality, and lockdown=integrity, which is no hindrance" {
+	[ -d /sys/kernel/security ] || skip "no /sys/kernel/security to mount on"
+	start_sleeper
+	in_private_mounts 'mount -t tmpfs none /sys/kernel/security &&
+		echo "none integrity [confidentiality]" >/sys/kernel/security/lockdown' "$THREADPROF" -p "$target"
+	expect_error 1 "lockdown=confidentiality" "lockdown=integrity"
+	in_private_mounts 'mount -t tmpfs none /sys/kernel/security &&
+		echo "none [integrity] confidentiality" >/sys/kernel/security/lockdown' \
+		"$THREADPROF" -p "$target" -n 1 -i 0.1 --json
+	expect 0 "attached"
+}
+
+@test "without tracefs, and no mount is left behind" {
+	start_sleeper
+	local before
+	before=$(cat /proc/self/mounts)
+	in_private_mounts 'umount -q -R /sys/kernel/tracing /sys/kernel/debug; ! grep -q tracefs /proc/self/mounts' \
+		"$THREADPROF" -p "$target" -n 1 -i 0.1 --json
+	expect 0 "attached"
+	echo "$output" >"$out"
+	check "$out" "len(features) >= 4 and all(f['state'] == 'on' for f in features.values())"
+	start_threadprof -p "$target" -i 0.1 --json
+	until_true 5 has_lines "$out" 6
+	# while it runs as well: nobody else is to see a mount of ours
+	[ "$(cat /proc/self/mounts)" = "$before" ]
+	kill "$profiler"
+	await_end "$profiler" 5
+	[ "$(cat /proc/self/mounts)" = "$before" ]
+}
+
+# --- a program that the kernel refuses ---
+
+# expect_off FEATURE: said on stderr with a remedy, and in JSON; the others are on.
+expect_off() {
+	expect 0 "warning: $1 is off" "remedy:" "attached"
+	echo "$output" >"$out"
+	check "$out" "features['$1']['state'] == 'off' and features['$1']['reason'] and features['$1']['remedy']"
+	check "$out" "all(f['state'] == 'on' and f['reason'] is None for n, f in features.items() if n != '$1')"
+	check "$out" "len(intervals) == 2"
+}
+
+@test "sys_exit refused: requests are null, not 0, and the threads are there" {
+	start_sleeper
+	run_threadprof --refuse request_sys_exit -p "$target" -n 2 -i 0.1 --json
+	expect_off requests
+	check "$out" "all(is_null(i['requests']) and is_null(i['queue']) for i in intervals)"
+	check "$out" "is_null(last['connections']) and last['utilization']['busy_ratio'] is None"
+	check "$out" "last['threads'][0]['state_ns']['sleep'] > 0"
+}
+
+@test "sys_exit refused: the text says so, with - for what is not known" {
+	start_sleeper
+	run_threadprof --refuse request_sys_exit -p "$target" -n 1 -i 0.1
+	expect 0 "requests is off"
+	[[ $output == *"requests: not measured"* ]]
+	grep -Eq '^request latency +- ' <<<"$output"
+	grep -Eq '^connections +- ' <<<"$output"
+}
+
+@test "the socket iterator refused: accept queues are null, requests are counted" {
+	start_sleeper
+	run_threadprof --refuse snapshot_sockets -p "$target" -n 2 -i 0.1 --json
+	expect_off existing_connections
+	check "$out" "is_null(last['queue']['accept_queue']) and last['queue']['now'] == 0"
+	check "$out" "last['requests']['count'] == 0"
+}
+
+@test "sched_migrate_task refused: stolen CPU is null, the states are there" {
+	start_sleeper
+	run_threadprof --refuse sched_migrate_task -p "$target" -n 2 -i 0.1 --json
+	expect_off stolen_cpu
+	check "$out" "last['stolen_cpu'] is None"
+	check "$out" "last['threads'][0]['state_ns']['sleep'] > 0 and last['requests']['count'] == 0"
+}
+
+@test "a program that cannot be done without, and one that there is not" {
+	start_sleeper
+	run_threadprof --refuse process_exit -p "$target" -n 1 -i 0.1
+	expect_error 1 'no optional program "process_exit"'
+	run_threadprof --refuse nonsense -p "$target" -n 1 -i 0.1
+	expect_error 1 'no optional program "nonsense"'
+}
