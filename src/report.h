@@ -139,7 +139,7 @@ struct report {
 	uint64_t queue_now;
 	uint64_t queue_max;
 	double queue_avg;
-	bool have_accept_queue; /* false: the target listens on nothing we could see */
+	bool have_accept_queue; /* false: not measured, or the target listens on nothing */
 	uint64_t accept_now;
 	uint64_t accept_max;
 	uint64_t accept_limit;

@@ -260,7 +260,7 @@ static void write_accept_queue(struct page *p)
 	add_label(l, "accept queue");
 	if (!r->have_accept_queue) {
 		line__right(l, 9, DASH);
-		line__add(l, " (no listening socket seen)");
+		line__add(l, " (not measured, or the target does not listen)");
 		page__end_line(p);
 		return;
 	}

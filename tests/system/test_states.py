@@ -15,7 +15,7 @@ ONE_INTERVAL = "60"
 MS = 1000000
 
 
-def observe(name, *options, interval=ONE_INTERVAL):
+def observe_once(name, *options, interval):
     workload = tp.Workload("states", *(list(options) + [name]))
     profiler = tp.Threadprof("-p", str(workload.pid), "-i", interval)
     truth = workload.run()
@@ -24,13 +24,39 @@ def observe(name, *options, interval=ONE_INTERVAL):
     return truth, report
 
 
-def assert_thread(want, got, ignored):
+def observe(name, *options, interval=ONE_INTERVAL):
+    """A spinner that others preempt again and again is no known answer: the kernel's account counts from
+    its decision to switch, threadprof from the switch, some 2 us later. Then it is watched again."""
+    for _ in range(5):
+        truth, report = observe_once(name, *options, interval=interval)
+        states = truth["threads"][0]["state_ns"]
+        if name != "cpu" or states["runq"] < states["cpu"] // 50:
+            break
+    return truth, report
+
+
+# Workloads that never sleep: the kernel's account of cpu and runq is exact there.
+BUSY = ("cpu", "runq")
+
+
+def assert_on_cpu_or_ready(where, want, got):
+    """cpu and runq as one. An interrupt that wakes an idle CPU takes some 20 us to get the thread to run,
+    much more in a virtual machine. threadprof calls that waiting for the CPU; the kernel's account calls
+    it running, since it does not read its clock again for the switch (rq_clock_skip_update() in
+    wakeup_preempt())."""
+    tp.assert_close("%s: cpu and runq" % where, got["state_ns"]["cpu"] + got["state_ns"]["runq"],
+                    want["state_ns"]["cpu"] + want["state_ns"]["runq"], abs_ns=MS)
+
+
+def assert_thread(want, got, ignored, busy):
     where = "%s (%d)" % (want["name"], want["tid"])
     if got is None:
         tp.note_failure("%s: not listed" % where)
         return
+    if not busy:
+        assert_on_cpu_or_ready(where, want, got)
     for state in tp.STATES:
-        if state in ignored:
+        if state in ignored or (state in BUSY and not busy):
             continue
         ns = got["state_ns"].get(state)
         if want["state_ns"][state]:
@@ -43,7 +69,7 @@ def assert_thread(want, got, ignored):
 def assert_truth(truth, report, ignored=()):
     threads = report.threads()
     for want in truth["threads"]:
-        assert_thread(want, threads.get(want["tid"]), ignored)
+        assert_thread(want, threads.get(want["tid"]), ignored, truth["workload"] in BUSY)
     tp.assert_states_add_up(report)
     tp.assert_no_loss(report)
 
@@ -101,13 +127,7 @@ def disk():
     truth, report = observe("disk", "--dir", directory)
     want = truth["threads"][0]
     tp.assert_at_least("time that the disk took", want["state_ns"]["disk"], 50 * MS)
-    # An idle CPU that an interrupt wakes takes some 20 us to switch to the thread. The kernel's account
-    # calls that running, since it does not read its clock again for the switch (rq_clock_skip_update() in
-    # wakeup_preempt()); threadprof calls it waiting for the CPU. So the two are compared as one.
-    assert_truth(truth, report, ignored=("cpu", "runq"))
-    got = report.threads().get(want["tid"])
-    tp.assert_close("disk: cpu and runq", got["state_ns"]["cpu"] + got["state_ns"]["runq"],
-                    want["state_ns"]["cpu"] + want["state_ns"]["runq"], abs_ns=MS)
+    assert_truth(truth, report)
 
 
 def is_on_disk(directory):
