@@ -17,7 +17,7 @@ MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 .SECONDARY:
 .SUFFIXES:
-.PHONY: all deps deps-test demo bench bench-programs test test-unit test-system unit unit-programs workload demo-programs
+.PHONY: all deps deps-test demo bench bench-programs test test-unit test-system test-vm unit unit-programs workload demo-programs
 .PHONY: install uninstall clean help FORCE
 
 ifneq ($(V),1)
@@ -51,7 +51,7 @@ all: threadprof ## build ./threadprof (DEV=1: strict, warnings are errors; SAN=1
 # ---------------------------------------------------------------- tools and flags
 
 # The goals that compile nothing, or install first and then compile in a make of their own.
-NO_TOOLS := deps deps-test demo bench test test-unit test-system uninstall clean help
+NO_TOOLS := deps deps-test demo bench test test-unit test-system test-vm uninstall clean help
 ifneq ($(filter-out $(NO_TOOLS),$(or $(MAKECMDGOALS),all)),)
 LACKING := $(shell scripts/deps.sh missing build $(PKGS))
 ifneq ($(LACKING),)
@@ -185,7 +185,7 @@ demo: deps ## install what is missing, build, profile a small server for 10 s
 
 bench: ## install what is missing, build, measure threadprof beside its peers (BENCH_ARGS="--rounds 5")
 	@scripts/deps.sh bench $(PKGS)
-	@$(MAKE) all bench-programs
+	@$(MAKE) all bench-programs workload
 	@bench/run.py $(BENCH_ARGS)
 
 test: deps-test ## install what is missing, build, run every test (TESTS="tests/unit/x.c ..." runs some)
@@ -200,6 +200,10 @@ test-unit: ## the unit tests alone: no root needed
 test-system: deps-test ## the command-line and system tests alone: root
 	@$(MAKE) all workload
 	@tests/run.sh tests/cli tests/system
+
+test-vm: deps ## on other kernels, in virtual machines: QEMU, busybox, and a network to fetch the kernels once
+	@$(MAKE) all workload
+	@SUITE_TIMEOUT=600 tests/run.sh tests/vm/run.sh
 
 # ---------------------------------------------------------------- the rest
 

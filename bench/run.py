@@ -195,6 +195,34 @@ def bench(workload, tools, options):
     return pairs
 
 
+# ---- every process seen ----------------------------------------------------------------------------
+
+def count_processes(argv, is_spawned, count):
+    """How many of @count processes, spawned as fast as it goes, a tool lists until SIGINT ends it."""
+    with tempfile.NamedTemporaryFile(mode="r") as log:
+        tool = tp.start_process(with_tracefs(argv), stdout=open(log.name, "w"), stderr=DEVNULL)
+        time.sleep(READY_SECONDS)
+        workload = tp.Workload("spawn", "many", str(count))
+        workload.run()
+        workload.end()
+        time.sleep(1)
+        # unshare(1) and the shell have become the tool itself.
+        tp.stop_process(tool, signal.SIGINT)
+        return sum(1 for line in log if is_spawned(line))
+
+
+def exec_storm(count):
+    rows = ["", "| %s processes spawned as fast as it goes | listed |" % format(count, ","), "|---|---|"]
+    seen = count_processes([tp.THREADPROF, "snoop", "--json"],
+                           lambda line: '"type":"process"' in line and '"nothing"' in line, count)
+    rows.append("| threadprof snoop | %s |" % format(seen, ","))
+    if have("execsnoop"):
+        seen = count_processes(["execsnoop"], lambda line: line.rstrip().endswith(" nothing"), count)
+        rows.append("| execsnoop (libbpf-tools) | %s |" % format(seen, ","))
+    print("\n".join(rows), flush=True)
+    return rows
+
+
 def spread(values):
     values = [v for v in values if v is not None]
     if not values:
@@ -234,9 +262,15 @@ def main():
     parser.add_argument("--seconds", type=int, default=2)
     parser.add_argument("--workload", help="only those whose name has this in it")
     parser.add_argument("--tool", help="only those whose name has this in it")
+    parser.add_argument("--storm", action="store_true", help="only count the processes of an exec storm")
     parser.add_argument("--write", metavar="FILE", help="put the table between the marks of this page")
     options = parser.parse_args()
+    if options.storm:
+        exec_storm(10000)
+        return
     rows = table(options)
+    if not options.workload and not options.tool:
+        rows += exec_storm(10000)
     if options.write:
         write_into(os.path.join(ROOT, options.write), rows, options)
 

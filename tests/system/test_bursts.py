@@ -14,7 +14,7 @@ import tp  # noqa: E402
 from tp import test  # noqa: E402
 
 MS = 1000000
-TIMES, PERIOD_MS = 3, 6000
+TIMES, PERIOD_MS = 3, 10000
 
 
 class Load:

@@ -280,7 +280,7 @@ static void test_unmeasured_is_a_dash(void **state)
 	assert_has(text, "\nrequest latency         -          -          -          -          -"
 			 "          -\n");
 	assert_has(text, "\nqueue                   - now, - max, - on average\n");
-	assert_has(text, "\naccept queue            - (no listening socket seen)\n");
+	assert_has(text, "\naccept queue            - (not measured, or the target does not listen)\n");
 	assert_has(text, "\nthreads                 - active of - (-), busy - of their time\n");
 	assert_has(text, "\nlock wait               -\n");
 	assert_has(text, "\nI/O wait: disk          -\n");

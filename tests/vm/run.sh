@@ -1,0 +1,263 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause)
+#
+# The very binary that was built, on other kernels: Debian's, fetched through this machine's own apt
+# configuration, each booted under QEMU without KVM. Prints TAP, and a table of kernels and features.
+#
+# usage: tests/vm/run.sh [SUITE...]      Debian's names; bullseye bookworm trixie trixie-backports
+# VM_CACHE: where the kernels are kept (build/vm). VM_KEEP=1: keep what the guests brought back.
+# VM_SECONDS: the time for all of them (540); a kernel that is left over is skipped.
+#
+# Facts about QEMU 7.2, which is Debian 12's: multi-threaded emulation may run a stale copy of code
+# that another CPU is patching, as every probe does that is switched on (fixed in 8.1); and its
+# cmpxchg16b spoils the flags, on which the allocator of kernels before 6.19 stumbles.
+
+set -eu
+cd "$(dirname "$0")/../.."
+
+CACHE=$PWD/${VM_CACHE:-build/vm}
+SECONDS_FOR_ALL=${VM_SECONDS:-540}
+SECONDS_FOR_ONE=150
+QEMU=qemu-system-x86_64
+number=0
+work=
+guest=
+
+clean_up() {
+	if [ -n "$guest" ]; then
+		kill "$guest" 2>/dev/null || true
+		wait "$guest" 2>/dev/null || true
+	fi
+	[ -z "$work" ] || rm -rf "$work"
+}
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+# ---------------------------------------------------------------- TAP
+
+# report LINE: an "ok - ..." or "not ok - ..." without its number.
+report() {
+	number=$((number + 1))
+	case $1 in
+	"not ok - "*) echo "not ok $number - ${1#not ok - }" ;;
+	*) echo "ok $number - ${1#ok - }" ;;
+	esac
+}
+
+skip_all() {
+	echo "1..0 # SKIP $1"
+	exit 0
+}
+
+# ---------------------------------------------------------------- kernels
+
+# The mirror that this machine gets Debian's packages from.
+debian_mirror() {
+	# shellcheck disable=SC2016 # apt's own variables
+	apt-get indextargets --no-release-info --format '$(SITE)' 'Created-By: Packages' 2>/dev/null |
+		grep -m1 '/debian/*$'
+}
+
+# An apt of its own for one suite: nothing of the machine's is read but the mirror, nothing written.
+write_apt_conf() {
+	local suite=$1 dir=$2 mirror keyring
+	mirror=$(debian_mirror) || return 1
+	keyring=$(compgen -G '/usr/share/keyrings/debian-archive-keyring.*' | head -n 1)
+	[ -n "$keyring" ] || return 1
+	mkdir -p "$dir/lists/partial" "$dir/cache/archives/partial"
+	echo "deb [signed-by=$keyring] $mirror $suite main" >"$dir/sources.list"
+	cat >"$dir/apt.conf" <<CONF
+#clear APT::Update::Pre-Invoke;
+#clear APT::Update::Post-Invoke;
+#clear APT::Update::Post-Invoke-Success;
+#clear APT::Architectures;
+APT::Architecture "amd64";
+APT::Sandbox::User "";
+Acquire::Languages "none";
+Acquire::Retries "1";
+Acquire::http::Timeout "20";
+Dir::Etc::SourceList "$dir/sources.list";
+Dir::Etc::SourceParts "/dev/null";
+Dir::Etc::PreferencesParts "/dev/null";
+Dir::State::Lists "$dir/lists";
+Dir::State::Status "/dev/null";
+Dir::Cache "$dir/cache";
+CONF
+}
+
+# depends_on CONF PACKAGE PREFIX: the package of that name that PACKAGE needs.
+depends_on() {
+	apt-cache -c "$1" depends --important "$2" 2>/dev/null |
+		sed -n "s/^ *Depends: \\($3[^ ]*\\)\$/\\1/p" | head -n 1
+}
+
+# unpack_kernel CONF PACKAGE DIR: fetches a package; fails if there is no kernel in it.
+unpack_kernel() {
+	(cd "$3" && apt-get -qq -c "$1" download "$2") || return 1
+	dpkg-deb --fsys-tarfile "$3/$2"_*.deb | tar -x -C "$3" --wildcards --no-anchored 'vmlinuz*' 2>/dev/null || true
+	find "$3" -type f -name 'vmlinuz*' | grep -q .
+}
+
+# fetch SUITE: what is in the cache is used as it is.
+fetch() {
+	local dir=$CACHE/$1 conf=$CACHE/$1/apt/apt.conf image
+	[ ! -s "$dir/vmlinuz" ] || return 0
+	mkdir -p "$dir"
+	write_apt_conf "$1" "$dir/apt" || return 1
+	apt-get -qq -c "$conf" update || return 1
+	image=$(depends_on "$conf" linux-image-cloud-amd64 linux-image-)
+	[ -n "$image" ] || return 1
+	rm -rf "$dir/unpacked"
+	mkdir "$dir/unpacked"
+	# From 6.19 on linux-image-… is empty, and needs linux-binary-….
+	unpack_kernel "$conf" "$image" "$dir/unpacked" ||
+		unpack_kernel "$conf" "$(depends_on "$conf" "$image" linux-binary-)" "$dir/unpacked" || return 1
+	echo "${image#linux-image-}" >"$dir/release"
+	mv "$(find "$dir/unpacked" -type f -name 'vmlinuz*' | head -n 1)" "$dir/vmlinuz"
+	rm -rf "$dir/unpacked" "$dir/apt"
+}
+
+# ---------------------------------------------------------------- what runs in the guest
+
+# pack_program FILE TARGET: with the shared libraries it needs, at their own places.
+pack_program() {
+	local library
+	install -D -m 755 "$1" "$work/root$2"
+	# A static program has none, and ldd says so by failing.
+	for library in $(ldd "$1" 2>/dev/null | grep -o '/[^ ]*'); do
+		[ -e "$work/root$library" ] || install -D -m 755 "$library" "$work/root$library"
+	done
+}
+
+make_initramfs() {
+	local busybox applet library
+	busybox=$(command -v busybox)
+	mkdir -p "$work/root"/{proc,sys,dev,tmp,bin}
+	pack_program "$busybox" /bin/busybox
+	for applet in $("$busybox" --list); do
+		[ "$applet" = busybox ] || ln -s busybox "$work/root/bin/$applet"
+	done
+	ln -s bin "$work/root/sbin"
+	pack_program threadprof /threadprof/threadprof
+	pack_program build/workload/states /threadprof/states
+	# The C library opens this one by itself when a thread ends.
+	for library in /lib/*-linux-gnu/libgcc_s.so.1; do
+		[ ! -e "$library" ] || install -D -m 755 "$library" "$work/root$library"
+	done
+	install -m 755 tests/vm/init "$work/root/init"
+	install -m 755 tests/vm/guest.sh "$work/root/threadprof/guest.sh"
+	echo "$RANDOM$RANDOM$RANDOM" >"$work/nonce"
+	cp "$work/nonce" "$work/root/threadprof/nonce"
+	(cd "$work/root" && find . | "$busybox" cpio -o -H newc 2>/dev/null) >"$work/initramfs"
+}
+
+# is_before A B: a version, by its first two numbers.
+is_before() {
+	[ "$(printf '%s\n' "$1" "$2" | sort -V | head -n 1)" = "$1" ] && [ "$1" != "$2" ]
+}
+
+# boot SUITE: leaves what the guest sent in the archive out.tar.
+boot() {
+	local version release cpu=max threads=multi
+	version=$($QEMU --version | sed -n '1s/.*version \([0-9]*\.[0-9]*\).*/\1/p')
+	release=$(cut -d. -f1,2 "$CACHE/$1/release")
+	if is_before "$version" 8.1; then
+		threads=single
+		! is_before "$release" 6.19 || cpu=max,-cx16
+	fi
+	rm -f "$work/out.tar"
+	nice -n 19 timeout -k 5 $SECONDS_FOR_ONE "$QEMU" -accel tcg,thread=$threads -cpu $cpu -smp 2 -m 512 \
+		-nodefaults -no-user-config -display none -no-reboot \
+		-kernel "$CACHE/$1/vmlinuz" -initrd "$work/initramfs" \
+		-serial "file:$work/console" -serial "file:$work/out.tar" \
+		-append "console=ttyS0 quiet panic=-1 oops=panic mitigations=off no_timer_check tsc=reliable" \
+		</dev/null >"$work/qemu" 2>&1 &
+	guest=$!
+	wait "$guest" || true
+	guest=
+}
+
+# ---------------------------------------------------------------- one kernel
+
+# What a broken guest left on its console, as a test's explanation.
+explain() {
+	tail -n 15 "$work/qemu" "$work/console" 2>/dev/null | tr -cd '\n\t -~' | sed 's/^/#   /'
+}
+
+came_back_whole() {
+	mkdir -p "$1"
+	tar -x -C "$1" -f "$work/out.tar" 2>/dev/null && cmp -s "$1/complete" "$work/nonce"
+}
+
+try_kernel() {
+	local suite=$1 out=$work/out/$1 line
+	if [ $SECONDS -gt $((SECONDS_FOR_ALL - SECONDS_FOR_ONE / 2)) ]; then
+		report "ok - $suite # SKIP no time was left for it"
+		return
+	fi
+	if ! fetch "$suite" >"$work/fetch" 2>&1; then
+		rm -rf "${CACHE:?}/$suite"
+		report "ok - $suite # SKIP its kernel cannot be fetched: $(tail -n 1 "$work/fetch")"
+		return
+	fi
+	boot "$suite"
+	if ! came_back_whole "$out"; then
+		report "not ok - $suite: the guest runs to its end"
+		explain
+		return
+	fi
+	while IFS= read -r line; do
+		case $line in
+		"ok - "* | "not ok - "*) report "$line" ;;
+		*) echo "$line" ;;
+		esac
+	done < <(python3 tests/vm/judge.py "$suite" "$out" "$work/rows" 2>&1 || echo "not ok - $suite: its results can be read")
+}
+
+print_table() {
+	[ -s "$work/rows" ] || return 0
+	{
+		printf 'kernel\tsched_switch\tfinish_task_switch\traw_tp\thash map\tdiffer by\trequests\told sockets\tstolen CPU\tbursts\n'
+		cat "$work/rows"
+	} | awk -F'\t' '
+		{ for (i = 1; i <= NF; i++) { cell[NR, i] = $i; if (length($i) > width[i]) width[i] = length($i) } }
+		END {
+			for (r = 1; r <= NR; r++) {
+				line = "#"
+				for (i = 1; i <= NF; i++) line = line sprintf(" %-*s ", width[i], cell[r, i])
+				print line
+			}
+		}'
+}
+
+# ---------------------------------------------------------------- main
+
+why_not() {
+	local tool
+	for tool in $QEMU busybox python3 apt-get dpkg-deb; do
+		command -v "$tool" >/dev/null || {
+			echo "needs $tool"
+			return
+		}
+	done
+	if [ "$(uname -m)" != x86_64 ]; then
+		echo "the guests are x86-64, and so must threadprof be"
+	elif ! [ -x threadprof ] || ! [ -x build/workload/states ]; then
+		echo "threadprof and its workloads are not built: make all workload"
+	fi
+}
+
+reason=$(why_not)
+[ -z "$reason" ] || skip_all "$reason"
+[ $# -gt 0 ] || set -- bullseye bookworm trixie trixie-backports
+work=$(mktemp -d)
+make_initramfs
+for suite in "$@"; do try_kernel "$suite"; done
+print_table
+echo "1..$number"
+if [ "${VM_KEEP:-}" = 1 ]; then
+	rm -rf "$CACHE/results"
+	mkdir -p "$work/out"
+	cp -r "$work/out" "$CACHE/results"
+fi
