@@ -70,9 +70,10 @@ static __always_inline bool compat__task_is_runnable(const struct task_struct *t
 {
 	const struct sched_entity___delayed *se = (const void *)&task->se;
 
-	if (!BPF_CORE_READ(task, on_rq))
+	/* These read as many bytes as the member has in this kernel. */
+	if (!BPF_CORE_READ_BITFIELD_PROBED(task, on_rq))
 		return false;
-	return !bpf_core_field_exists(se->sched_delayed) || !BPF_CORE_READ(se, sched_delayed);
+	return !bpf_core_field_exists(se->sched_delayed) || !BPF_CORE_READ_BITFIELD_PROBED(se, sched_delayed);
 }
 
 /* task_struct::sched_info is there with CONFIG_SCHEDSTATS or CONFIG_TASK_DELAY_ACCT. */
@@ -181,9 +182,6 @@ static __always_inline struct pt_regs *compat__task_regs(struct task_struct *tas
 	compat__copy_regs(copy->other_regs, stack);
 	return (struct pt_regs *)copy->other_regs;
 }
-
-/* Whoever calls the helper from here on gets the one that also takes copies. */
-#define bpf_task_pt_regs compat__task_regs
 
 /*
  * sched_switch got prev_state as a fourth argument in 5.18 (fa2c3254d7cf). Where it is missing the

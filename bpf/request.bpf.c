@@ -23,6 +23,17 @@ struct {
 	__type(value, struct tp_fd);
 } fds SEC(".maps");
 
+/*
+ * Room for a connection that is made or reported: the stack has none where two functions have called each
+ * other. One a CPU will do, since a program runs to its end before the next one runs there.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct tp_conn);
+} conn_room SEC(".maps");
+
 struct tp_queue queue;
 
 /* What a system call's exit gives to the functions below. */
@@ -33,6 +44,13 @@ struct call {
 	__u32 tgid;
 	__u64 now;
 };
+
+static __always_inline struct tp_conn *conn__room(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&conn_room, &zero);
+}
 
 static __always_inline struct tp_fd_key fd_key(__u32 tgid, __s32 fd)
 {
@@ -337,30 +355,29 @@ static __always_inline struct tp_rec_conn *conn__record(const struct tp_conn *co
 
 /*
  * Ends a connection: its last request, and its own record. Two threads may come here for the same one (its
- * close, and the accept that gets its descriptor): the one whose delete succeeds reports it.
+ * close, and the accept that gets its descriptor): the one whose delete succeeds reports it, from a copy.
  */
 static __noinline void conn__end(const struct call *c, __u64 file, struct tp_conn *conn, __u16 how)
 {
-	struct tp_rec_request *request = request__record(conn, c->now);
-	struct tp_rec_conn *rec = conn__record(conn, how, c->now);
-	__u32 owner_tid = conn->owner_tid;
-	__u16 phase = conn->phase;
+	struct tp_rec_request *request;
+	struct tp_rec_conn *rec;
+	struct tp_conn *last = conn__room();
 
-	if (bpf_map_delete_elem(&conns, &file)) {
-		if (request)
-			bpf_ringbuf_discard(request, BPF_RB_NO_WAKEUP);
-		if (rec)
-			bpf_ringbuf_discard(rec, BPF_RB_NO_WAKEUP);
+	if (!last)
 		return;
-	}
+	*last = *conn;
+	if (bpf_map_delete_elem(&conns, &file))
+		return;
+	request = request__record(last, c->now);
 	if (request)
 		rec__submit(request);
+	rec = conn__record(last, how, c->now);
 	if (rec)
 		rec__submit(rec);
-	if (phase == TP_CONN_QUEUED)
+	if (last->phase == TP_CONN_QUEUED)
 		queue__leave(c->now);
-	else if (phase == TP_CONN_OPEN)
-		in_hand__release(c, owner_tid);
+	else if (last->phase == TP_CONN_OPEN)
+		in_hand__release(c, last->owner_tid);
 }
 
 /* The descriptor that was @entry is gone; ends the connection unless a copy of it is open elsewhere. */
@@ -381,7 +398,7 @@ static __noinline void conn__on_accept(const struct call *c, __s32 listen_fd, __
 	struct file *file = task__file(c->task, fd), *listener;
 	struct tp_fd_key key = fd_key(c->tgid, fd);
 	struct tp_fd *old, entry = {};
-	struct tp_conn *stale, conn = {};
+	struct tp_conn *stale, *conn;
 
 	queue__enter(c->now);
 	if (!file) {
@@ -399,14 +416,18 @@ static __noinline void conn__on_accept(const struct call *c, __s32 listen_fd, __
 	if (stale)
 		conn__end(c, entry.file, stale, TP_END_GONE);
 
-	conn.open_ns = c->now;
-	conn.inode = entry.inode;
-	conn.tgid = c->tgid;
-	conn.phase = TP_CONN_QUEUED;
-	conn.r.conn_id = (c->now & ~0xffULL) | (bpf_get_smp_processor_id() & 0xff);
-	conn.r.fd = fd;
-	sock__peer(&conn.r.peer, file__sock(file));
-	if (bpf_map_update_elem(&conns, &entry.file, &conn, BPF_ANY)) {
+	conn = conn__room();
+	if (!conn)
+		return;
+	__builtin_memset(conn, 0, sizeof(*conn));
+	conn->open_ns = c->now;
+	conn->inode = entry.inode;
+	conn->tgid = c->tgid;
+	conn->phase = TP_CONN_QUEUED;
+	conn->r.conn_id = (c->now & ~0xffULL) | (bpf_get_smp_processor_id() & 0xff);
+	conn->r.fd = fd;
+	sock__peer(&conn->r.peer, file__sock(file));
+	if (bpf_map_update_elem(&conns, &entry.file, conn, BPF_ANY)) {
 		loss__count(TP_LOSS_CONN_MAP);
 		queue__leave(c->now);
 	} else if (bpf_map_update_elem(&fds, &key, &entry, BPF_ANY)) {

@@ -119,7 +119,7 @@ static __always_inline void exec__fill_exe(struct snoop_rec_exec *rec, struct fi
 	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
 	struct vfsmount *vfs = BPF_CORE_READ(file, f_path.mnt);
 	struct mount *mount = (void *)vfs - bpf_core_field_offset(struct mount, mnt);
-	__u32 used = 0;
+	__u64 used = 0;
 
 	for (int i = 0; i < SNOOP_EXE_PARTS; i++) {
 		struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
@@ -135,9 +135,11 @@ static __always_inline void exec__fill_exe(struct snoop_rec_exec *rec, struct fi
 			mount = mount_parent;
 			continue;
 		}
+		name = BPF_CORE_READ(dentry, d_name.name);
+		/* 6.1's verifier forgets the bound of a value that the compiler has copied meanwhile. */
+		barrier_var(used);
 		if (used >= SNOOP_EXE_BYTES)
 			break;
-		name = BPF_CORE_READ(dentry, d_name.name);
 		bytes = bpf_probe_read_kernel_str(&rec->exe[used], SNOOP_NAME_BYTES, name);
 		if (bytes <= 0)
 			break;

@@ -191,7 +191,7 @@ static int explain(const struct session *session, const struct session_config *c
 	if (config->switch_probe == SWITCH_PROBE_FUNCTION && !session->switch_symbol[0])
 		return log__fail(-ENOENT, "this kernel has no function " SWITCH_FUNCTION " to probe: run with "
 					  "--switch-probe=sched_switch, which tells the same");
-	if (!strcmp(refused, SWITCH_FUNCTION))
+	if (!strcmp(refused, SWITCH_FUNCTION) && (err == -ENOENT || err == -EOPNOTSUPP))
 		return log__fail(err, "this kernel does not let " SWITCH_FUNCTION " be probed (%s), which takes one built "
 				      "with CONFIG_KPROBE_EVENTS: run with --switch-probe=sched_switch, which tells the same",
 				 strerror(-err));
@@ -201,7 +201,7 @@ static int explain(const struct session *session, const struct session_config *c
 	return log__fail(err, "cannot load the BPF programs: %s (run with --verbose for the reason)", strerror(-err));
 }
 
-/* Of several ways that fail, the best one says why. */
+/* Of several ways that fail, the best one that knows it says why. */
 static int load_best_way(struct session *session, const struct session_config *config)
 {
 	char refused[sizeof(refused_program)] = "";
@@ -221,7 +221,7 @@ static int load_best_way(struct session *session, const struct session_config *c
 		err = try_way(session, config);
 		if (!err)
 			return 0;
-		if (!first_err) {
+		if (!first_err || !refused[0]) {
 			first_err = err;
 			memcpy(refused, refused_program, sizeof(refused));
 		}

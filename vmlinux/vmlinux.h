@@ -241,8 +241,9 @@ struct sched_info {
 struct task_struct {
 	struct thread_info thread_info;
 	void *stack;
-	int on_cpu;
-	int on_rq;
+	/* Bytes in the newest kernels (7.3): only loads of what is unsigned here take the kernel's size. */
+	unsigned int on_cpu;
+	unsigned int on_rq;
 	unsigned int flags;
 	unsigned int in_iowait : 1;
 	pid_t pid;
