@@ -6,12 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "array.h"
 #include "burst.h"
 #include "process.h"
+#include "process_burst.h"
 #include "snoop_session.h"
 
 #define NS_PER_SEC 1000000000ULL
@@ -54,32 +54,14 @@ struct neighbours {
 	int err; /* the first of a callback */
 };
 
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * NS_PER_SEC + now.tv_nsec;
-}
-
 /* --- records --- */
 
 static void enter_burst(struct neighbours *n, struct process *process)
 {
-	const struct process *ancestors[PROCESS_MAX_ANCESTORS];
-	const char *names[PROCESS_MAX_ANCESTORS];
-	char terminated[PROCESS_MAX_ANCESTORS][TP_COMM_LEN + 1];
-	size_t nr = process__ancestry(process, ancestors);
+	int err = process__enter_burst(process, n->bursts);
 
-	for (size_t i = 0; i < nr; i++) {
-		snprintf(terminated[i], sizeof(terminated[i]), "%.*s", TP_COMM_LEN, ancestors[i]->comm);
-		names[i] = terminated[i];
-	}
-	if (process->group)
-		bursts__leave(process->group);
-	process->group = bursts__enter(n->bursts, process__exe(process), names, nr);
-	if (!process->group)
-		n->err = -ENOMEM;
+	if (err && !n->err)
+		n->err = err;
 }
 
 static int remember_end(struct neighbours *n, const struct process *process)
@@ -345,7 +327,7 @@ static int most_stolen_first(const void *a, const void *b)
 
 int neighbours__report(struct neighbours *n, const struct requests *requests, bool final, struct report *report)
 {
-	int err = bursts__expire(n->bursts, now_ns(), final, on_burst, n);
+	int err = bursts__expire(n->bursts, report->mono_ns, final, on_burst, n);
 
 	if (err || n->err)
 		return err ?: n->err;

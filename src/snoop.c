@@ -21,6 +21,7 @@
 #include "log.h"
 #include "probes.h"
 #include "process.h"
+#include "process_burst.h"
 #include "snoop_json.h"
 #include "snoop_session.h"
 #include "snoop_summary.h"
@@ -205,23 +206,12 @@ static bool is_wanted(struct snoop *s, const struct process *process)
 	return path && cgroup__is_below(path, o->cgroup);
 }
 
-/* What the process executes now decides which burst it may be a part of. */
 static void enter_burst(struct snoop *s, struct process *process)
 {
-	const struct process *ancestors[PROCESS_MAX_ANCESTORS];
-	const char *names[PROCESS_MAX_ANCESTORS];
-	char safe[PROCESS_MAX_ANCESTORS][TP_COMM_LEN + 1];
-	size_t nr = process__ancestry(process, ancestors);
+	int err = process__enter_burst(process, s->bursts);
 
-	for (size_t i = 0; i < nr; i++) {
-		snprintf(safe[i], sizeof(safe[i]), "%.*s", TP_COMM_LEN, ancestors[i]->comm);
-		names[i] = safe[i];
-	}
-	if (process->group)
-		bursts__leave(process->group);
-	process->group = bursts__enter(s->bursts, process__exe(process), names, nr);
-	if (!process->group && !s->err)
-		s->err = -ENOMEM;
+	if (err && !s->err)
+		s->err = err;
 }
 
 static void on_end(struct snoop *s, const struct process_event *event)
