@@ -19,7 +19,7 @@ set -eu
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
 BUILD_NEEDS="cc clang bpftool pkg-config"
-UNIT_NEEDS="sanitizers cmocka"
+UNIT_NEEDS="sanitizers cmocka c++"
 SYSTEM_NEEDS="bats python3 nginx redis-server wrk jdk curl tmux strace"
 BENCH_NEEDS="python3 nginx redis-server redis-benchmark wrk strace perf bpftrace offcputime"
 
@@ -39,6 +39,7 @@ zlib          zlib1g-dev                   zlib-devel                   zlib-dev
 json-c        libjson-c-dev                json-c-devel                 libjson-c-devel          json-c
 libmicrohttpd libmicrohttpd-dev            libmicrohttpd-devel          libmicrohttpd-devel      libmicrohttpd
 sanitizers    gcc,libc6-dev                libasan,libubsan             gcc                      gcc
+c++           g++                          gcc-c++                      gcc-c++                  gcc
 cmocka        libcmocka-dev                libcmocka-devel              libcmocka-devel          cmocka
 bats          bats                         bats                         bats                     bash-bats|bats
 python3       python3                      python3                      python3                  python
@@ -109,6 +110,7 @@ have_module() {
 have() {
 	case $1 in
 	cc) compiles ;;
+	c++) command -v c++ >/dev/null || command -v g++ >/dev/null ;;
 	clang) find_clang >/dev/null ;;
 	bpftool) find_bpftool >/dev/null ;;
 	sanitizers) compiles -fsanitize=address,undefined ;;

@@ -30,7 +30,7 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self):
-        body = b"%d" % sum(i * i for i in range(60000))
+        body = b"%d" % sum(i * i for i in range(200000))
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
