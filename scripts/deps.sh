@@ -110,7 +110,7 @@ have_module() {
 have() {
 	case $1 in
 	cc) compiles ;;
-	c++) command -v c++ >/dev/null || command -v g++ >/dev/null ;;
+	c++) command -v g++ >/dev/null ;;
 	clang) find_clang >/dev/null ;;
 	bpftool) find_bpftool >/dev/null ;;
 	sanitizers) compiles -fsanitize=address,undefined ;;
