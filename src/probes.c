@@ -85,6 +85,24 @@ int probes__find_function(const char *path, const char *function, char *symbol, 
 	return err;
 }
 
+int probes__read_kernel(struct probes *probes)
+{
+	static struct probes known;
+	static bool is_known;
+	struct btf *btf;
+
+	if (!is_known) {
+		btf = btf__load_vmlinux_btf();
+		if (!btf)
+			return log__fail(-errno, "cannot read the kernel's BTF: %s", strerror(errno));
+		probes__read(btf, &known);
+		btf__free(btf);
+		is_known = true;
+	}
+	*probes = known;
+	return 0;
+}
+
 static uint64_t effective_capabilities(void)
 {
 	char line[256];

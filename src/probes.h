@@ -35,6 +35,12 @@ int probes__find_function(const char *path, const char *function, char *symbol, 
 void probes__read(const struct btf *btf, struct probes *probes);
 
 /*
+ * The same of the running kernel, whose BTF, some megabytes, is read at the first call only. Negative errno
+ * after a sentence on stderr.
+ */
+int probes__read_kernel(struct probes *probes);
+
+/*
  * Can this process load tracing programs here? 0, or a negative errno after one sentence that says what
  * is missing and how to get it: capabilities, BTF, lockdown.
  */

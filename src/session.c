@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include <bpf/bpf.h>
-#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 
 #include "each_entry.h"
@@ -85,14 +84,12 @@ static void choose_maps(struct session *session)
 static int configure(struct session *session, const struct session_config *config)
 {
 	struct threadprof_bpf *skel = session->skel;
-	struct btf *btf = btf__load_vmlinux_btf();
 	struct probes probes;
 	int nr_cpus = libbpf_num_possible_cpus();
+	int err = probes__read_kernel(&probes);
 
-	if (!btf)
-		return log__fail(-errno, "cannot read the kernel's BTF: %s", strerror(errno));
-	probes__read(btf, &probes);
-	btf__free(btf);
+	if (err)
+		return err;
 	skel->rodata->has_prev_state = probes.has_prev_state;
 	skel->rodata->has_group_dead = probes.has_group_dead;
 	skel->rodata->follow_forks = config->follow_forks;

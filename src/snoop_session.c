@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include <bpf/bpf.h>
-#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 
 #include "log.h"
@@ -47,15 +46,12 @@ static int on_record(void *context, void *data, size_t size)
 
 static int load(struct snoop_session *session, const struct snoop_session_config *config)
 {
-	struct btf *btf = btf__load_vmlinux_btf();
 	struct snoop_bpf *skel;
 	struct probes probes;
-	int err;
+	int err = probes__read_kernel(&probes);
 
-	if (!btf)
-		return log__fail(-errno, "cannot read the kernel's BTF: %s", strerror(errno));
-	probes__read(btf, &probes);
-	btf__free(btf);
+	if (err)
+		return err;
 	session->skel = skel = snoop_bpf__open();
 	if (!skel)
 		return log__fail(-errno, "cannot open the BPF programs: %s", strerror(errno));
