@@ -304,16 +304,13 @@ static void on_burst(void *context, const struct burst *burst)
 
 static void compare_latencies(struct report_burst *burst, const struct requests *requests)
 {
-	struct requests_mean inside, before, after;
+	struct requests_mean inside, outside;
 
-	requests__mean_between(requests, burst->start_ns, burst->end_ns, &inside);
-	requests__mean_between(requests, burst->start_ns > AROUND_NS ? burst->start_ns - AROUND_NS : 0,
-			       burst->start_ns, &before);
-	requests__mean_between(requests, burst->end_ns, burst->end_ns + AROUND_NS, &after);
+	requests__compare(requests, burst->start_ns, burst->end_ns, AROUND_NS, &inside, &outside);
 	burst->nr_inside = inside.count;
 	burst->inside_ns = inside.count ? inside.sum_ns / inside.count : TP_UNKNOWN;
-	burst->nr_outside = before.count + after.count;
-	burst->outside_ns = burst->nr_outside ? (before.sum_ns + after.sum_ns) / burst->nr_outside : TP_UNKNOWN;
+	burst->nr_outside = outside.count;
+	burst->outside_ns = outside.count ? outside.sum_ns / outside.count : TP_UNKNOWN;
 }
 
 static int most_stolen_first(const void *a, const void *b)

@@ -30,7 +30,7 @@ void neighbours__on_thief(struct neighbours *neighbours, uint32_t tgid, uint64_t
 
 /*
  * Fills report->bursts with those that ended in this interval, each with what it took from the target and
- * with the latency of the requests that ended while it lasted, and around it. @final: also those that go
+ * with the latency of the requests in hand while it lasted, and around it. @final: also those that go
  * on. Valid until neighbours__next(). -ENOMEM, or 0.
  */
 int neighbours__report(struct neighbours *neighbours, const struct requests *requests, bool final,

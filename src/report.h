@@ -86,7 +86,7 @@ struct report_burst {
 	uint64_t period_ns; /* from start to start; 0: it does not repeat at a fixed time */
 	uint64_t jitter_ns;
 	uint64_t stolen_ns; /* CPU time it took while threads of the target waited for that CPU */
-	uint64_t nr_inside; /* requests that ended while it lasted, */
+	uint64_t nr_inside; /* requests in hand while it lasted, */
 	uint64_t inside_ns; /* their mean latency; TP_UNKNOWN: there were none */
 	uint64_t nr_outside; /* and around it */
 	uint64_t outside_ns;

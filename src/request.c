@@ -21,7 +21,8 @@ struct early {
 
 struct timeline_step {
 	uint64_t number; /* of the step since the clock's begin */
-	struct requests_mean mean;
+	struct requests_mean started;
+	struct requests_mean ended;
 };
 
 struct requests {
@@ -171,32 +172,56 @@ static int early__remember(struct requests *requests, uint64_t conn_id, uint32_t
 	return 0;
 }
 
-static void timeline__add(struct requests *requests, uint64_t end_ns, uint64_t latency_ns)
+/* NULL: its place is taken by a later one. */
+static struct timeline_step *timeline__step(struct requests *requests, uint64_t time_ns)
 {
-	uint64_t number = end_ns / TIMELINE_STEP_NS;
+	uint64_t number = time_ns / TIMELINE_STEP_NS;
 	struct timeline_step *step = &requests->timeline[number % TIMELINE_STEPS];
 
 	if (step->number > number)
-		return; /* its place is taken by a later one */
+		return NULL;
 	if (step->number < number)
 		*step = (struct timeline_step){ .number = number };
-	step->mean.count++;
-	step->mean.sum_ns += latency_ns;
+	return step;
 }
 
-void requests__mean_between(const struct requests *requests, uint64_t from_ns, uint64_t to_ns,
-			    struct requests_mean *mean)
+static void mean__add(struct requests_mean *mean, uint64_t count, uint64_t sum_ns)
 {
-	uint64_t from = from_ns / TIMELINE_STEP_NS, to = to_ns / TIMELINE_STEP_NS;
+	mean->count += count;
+	mean->sum_ns += sum_ns;
+}
 
-	*mean = (struct requests_mean){ 0 };
+static void timeline__add(struct requests *requests, const struct tp_request *r)
+{
+	struct timeline_step *start = timeline__step(requests, r->start_ns);
+	struct timeline_step *end = timeline__step(requests, r->end_ns);
+
+	if (start)
+		mean__add(&start->started, 1, request__latency(r));
+	if (end)
+		mean__add(&end->ended, 1, request__latency(r));
+}
+
+void requests__compare(const struct requests *requests, uint64_t from_ns, uint64_t to_ns, uint64_t around_ns,
+		       struct requests_mean *inside, struct requests_mean *outside)
+{
+	uint64_t from = from_ns / TIMELINE_STEP_NS, to = to_ns / TIMELINE_STEP_NS + 1;
+	uint64_t around = around_ns / TIMELINE_STEP_NS;
+
+	*inside = *outside = (struct requests_mean){ 0 };
 	for (size_t i = 0; i < TIMELINE_STEPS; i++) {
 		const struct timeline_step *step = &requests->timeline[i];
 
-		if (step->number < from || step->number >= to)
+		/* In hand meanwhile: ended since its begin, less those that started after its end. */
+		if (step->number >= from)
+			mean__add(inside, step->ended.count, step->ended.sum_ns);
+		else if (step->number + around >= from)
+			mean__add(outside, step->ended.count, step->ended.sum_ns);
+		if (step->number < to)
 			continue;
-		mean->count += step->mean.count;
-		mean->sum_ns += step->mean.sum_ns;
+		mean__add(inside, -step->started.count, -step->started.sum_ns);
+		if (step->number < to + around)
+			mean__add(outside, step->started.count, step->started.sum_ns);
 	}
 }
 
@@ -208,7 +233,7 @@ static int count_request(struct requests *requests, const struct tp_request *r)
 		err = histogram__add(&requests->queue_wait, r->queue_wait_ns);
 	for (int i = 0; i < TP_NR_PARTS; i++)
 		requests->part_ns[i] += r->part_ns[i];
-	timeline__add(requests, r->end_ns, request__latency(r));
+	timeline__add(requests, r);
 	return err ? err : slow__consider(requests, r);
 }
 

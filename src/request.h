@@ -49,9 +49,12 @@ struct requests_mean {
 	uint64_t sum_ns;
 };
 
-/* The requests that ended in [@from_ns, @to_ns), to a tenth of a second, of the last hundred seconds. */
-void requests__mean_between(const struct requests *requests, uint64_t from_ns, uint64_t to_ns,
-			    struct requests_mean *mean);
+/*
+ * Requests that were in hand at some time from @from_ns to @to_ns, and those that ended in the @around_ns
+ * before it or started in the @around_ns after it; to a tenth of a second, of the last hundred seconds.
+ */
+void requests__compare(const struct requests *requests, uint64_t from_ns, uint64_t to_ns, uint64_t around_ns,
+		       struct requests_mean *inside, struct requests_mean *outside);
 
 /* Fills what the report says of requests, connections and the queue; valid until requests__next(). */
 void requests__report(struct requests *requests, struct report *report);

@@ -448,6 +448,32 @@ static void test_the_list_is_bounded_and_keeps_the_slowest(void **state)
 /* --- the queue --- */
 
 /* Adds an accept, or the first read of one, at @when, as the kernel side does. */
+/* A request that a burst starves ends after it: it was in hand all the while, so it counts as inside. */
+static void test_latencies_inside_and_around_a_burst(void **state)
+{
+	struct requests *requests = new_requests(0, 0);
+	const struct tp_request all[] = {
+		request_of(1, 1, 10 * SEC, 1 * MS), /* too long ago */
+		request_of(1, 2, 48 * SEC, 2 * MS),
+		request_of(1, 3, 49900 * MS, 300 * MS), /* started before the burst, ended in it */
+		request_of(1, 4, 50200 * MS, 3 * SEC),	/* starved */
+		request_of(2, 1, 49500 * MS, 5 * SEC),	/* from before it to after it */
+		request_of(1, 5, 53500 * MS, 4 * MS),
+		request_of(1, 6, 90 * SEC, 1 * MS), /* too late */
+	};
+	struct requests_mean inside, outside;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		send(requests, &all[i]);
+	requests__compare(requests, 50 * SEC, 51 * SEC, 30 * SEC, &inside, &outside);
+	assert_int_equal(inside.count, 3);
+	assert_int_equal(inside.sum_ns, 8300 * MS);
+	assert_int_equal(outside.count, 2);
+	assert_int_equal(outside.sum_ns, 6 * MS);
+	requests__free(requests);
+}
+
 static void queue_accept(struct tp_queue *queue, uint64_t when)
 {
 	queue->accepted++;
@@ -601,6 +627,7 @@ int main(void)
 		cmocka_unit_test(test_no_list_is_asked_for),
 		cmocka_unit_test(test_every_request_over_the_limit_is_listed),
 		cmocka_unit_test(test_the_list_is_bounded_and_keeps_the_slowest),
+		cmocka_unit_test(test_latencies_inside_and_around_a_burst),
 		cmocka_unit_test(test_queue_over_intervals),
 		cmocka_unit_test(test_queue_that_was_there_before_us),
 		cmocka_unit_test(test_queue_sums_may_wrap),
