@@ -11,6 +11,22 @@ BINDIR ?= $(PREFIX)/bin
 MANDIR ?= $(PREFIX)/share/man
 CFLAGS ?= -O2 -g
 
+# ARCH=arm64 builds for that machine, with the distribution's cross compiler and its libraries unpacked
+# into a folder (scripts/sysroot.sh): nothing of this machine is changed.
+HOST_ARCH := $(shell uname -m | sed -e 's/aarch64/arm64/')
+ARCH ?= $(HOST_ARCH)
+ifneq ($(ARCH),$(HOST_ARCH))
+ifneq ($(ARCH),arm64)
+$(error threadprof is built for $(HOST_ARCH), which is this machine, or with ARCH=arm64)
+endif
+CROSS := $(ARCH)
+SYSROOT := $(CURDIR)/build/$(CROSS)/sysroot
+CC := aarch64-linux-gnu-gcc
+SYSROOT_FLAGS := --sysroot=$(SYSROOT)
+export PKG_CONFIG_SYSROOT_DIR := $(SYSROOT)
+export PKG_CONFIG_LIBDIR := $(SYSROOT)/usr/lib/aarch64-linux-gnu/pkgconfig:$(SYSROOT)/usr/share/pkgconfig
+endif
+
 export CC
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := all
@@ -27,7 +43,9 @@ endif
 
 # Each variant has its own directory, so that objects of two kinds never meet in one program.
 VARIANT := $(if $(filter 1,$(SAN)),san)$(if $(filter 1,$(DEV)),dev)
-BUILD := build$(if $(VARIANT),/$(VARIANT))
+TOP := build$(addprefix /,$(CROSS))
+BUILD := $(TOP)$(if $(VARIANT),/$(VARIANT))
+PROGRAM := threadprof$(addprefix -,$(CROSS))
 # Unit programs are always built with the sanitizers.
 UNIT_DIR := build/san$(if $(filter 1,$(DEV)),dev)/unit
 
@@ -42,20 +60,20 @@ SKEL := $(BUILD)/threadprof.skel.h $(BUILD)/snoop.skel.h
 OBJ := $(SRC:%.c=$(BUILD)/%.o)
 LIB_OBJ := $(filter-out $(BUILD)/src/main.o,$(OBJ))
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(sort $(wildcard tests/unit/*.c)))
-WORKLOAD := $(patsubst tests/workload/%.c,build/workload/%,$(sort $(wildcard tests/workload/*.c)))
-DEMO := $(patsubst demo/%.c,build/demo/%,$(sort $(wildcard demo/*.c)))
-BENCH := $(patsubst bench/%.c,build/bench/%,$(sort $(wildcard bench/*.c)))
+WORKLOAD := $(patsubst tests/workload/%.c,$(TOP)/workload/%,$(sort $(wildcard tests/workload/*.c)))
+DEMO := $(patsubst demo/%.c,$(TOP)/demo/%,$(sort $(wildcard demo/*.c)))
+BENCH := $(patsubst bench/%.c,$(TOP)/bench/%,$(sort $(wildcard bench/*.c)))
 
-all: threadprof ## build ./threadprof (DEV=1: strict, warnings are errors; SAN=1: sanitizers; V=1: show commands)
+all: $(PROGRAM) ## build ./threadprof (DEV=1: strict, warnings are errors; SAN=1: sanitizers; V=1: show commands; ARCH=arm64: for that machine)
 
 # ---------------------------------------------------------------- tools and flags
 
 # The goals that compile nothing, or install first and then compile in a make of their own.
 NO_TOOLS := deps deps-test demo bench test test-unit test-system test-vm uninstall clean help
 ifneq ($(filter-out $(NO_TOOLS),$(or $(MAKECMDGOALS),all)),)
-LACKING := $(shell scripts/deps.sh missing build $(PKGS))
+LACKING := $(shell scripts/deps.sh missing $(or $(addprefix cross-,$(CROSS)),build) $(PKGS))
 ifneq ($(LACKING),)
-$(error threadprof cannot be built without $(LACKING): run 'make deps' to install what is missing)
+$(error threadprof cannot be built without $(LACKING): run 'make deps$(addprefix  ARCH=,$(CROSS))' to install what is missing)
 endif
 CLANG := $(or $(CLANG),$(shell scripts/deps.sh which clang))
 BPFTOOL := $(or $(BPFTOOL),$(shell scripts/deps.sh which bpftool))
@@ -63,7 +81,7 @@ PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS))
 PKG_LIBS := $(shell pkg-config --libs $(PKGS))
 endif
 
-BPF_ARCH := $(shell uname -m | sed -e 's/x86_64/x86/' -e 's/aarch64/arm64/')
+BPF_ARCH := $(ARCH:x86_64=x86)
 
 STRICT := -Werror -Wextra -Wmissing-prototypes -Wstrict-prototypes -Wold-style-definition \
 	-Wvla -Wwrite-strings -Wshadow -Wformat=2 -Wundef -Wpointer-arith
@@ -74,16 +92,16 @@ HERE := -ffile-prefix-map=$(CURDIR)=.
 BPF_FLAGS = -target bpf -O2 -g -mcpu=v3 -D__TARGET_ARCH_$(BPF_ARCH) -Ibpf -Isrc -Ivmlinux \
 	$(filter -I%,$(PKG_CFLAGS)) -Wall $(if $(filter 1,$(DEV)),-Wextra -Wno-unused-parameter -Werror) \
 	-fno-stack-protector $(HERE)
-C_FLAGS = -std=gnu11 -D_GNU_SOURCE -Wall $(if $(filter 1,$(DEV)),$(STRICT)) \
+C_FLAGS = $(SYSROOT_FLAGS) -std=gnu11 -D_GNU_SOURCE -Wall $(if $(filter 1,$(DEV)),$(STRICT)) \
 	$(if $(filter 1,$(SAN)),$(SANITIZE)) -Isrc -I$(BUILD) $(PKG_CFLAGS) $(HERE) $(CPPFLAGS) $(CFLAGS)
-LINK_FLAGS = $(if $(filter 1,$(SAN)),$(SANITIZE)) $(LDFLAGS)
-PROGRAM_FLAGS = -std=gnu11 -D_GNU_SOURCE -Wall $(if $(filter 1,$(DEV)),$(STRICT)) \
+LINK_FLAGS = $(SYSROOT_FLAGS) $(if $(filter 1,$(SAN)),$(SANITIZE)) $(LDFLAGS)
+PROGRAM_FLAGS = $(SYSROOT_FLAGS) -std=gnu11 -D_GNU_SOURCE -Wall $(if $(filter 1,$(DEV)),$(STRICT)) \
 	-O2 -g -pthread -fno-omit-frame-pointer $(HERE)
 
 # Stamps: rewritten only when their text changes, so that other flags, another version or a
 # source file that came or went rebuild what they concern, and nothing else does.
 STAMPS := $(BUILD)/bpf.flags $(BUILD)/bpf.list $(BUILD)/c.flags $(BUILD)/c.list \
-	$(BUILD)/version.h build/program.flags
+	$(BUILD)/version.h $(TOP)/program.flags
 GIT_SHA = $(shell test -e .git && git rev-parse --short=12 HEAD 2>/dev/null)
 
 $(BUILD)/bpf.flags: export TEXT = $(CLANG) $(BPF_FLAGS)
@@ -91,7 +109,7 @@ $(BUILD)/bpf.list: export TEXT = $(BPFTOOL) $(BPF_SRC)
 $(BUILD)/c.flags: export TEXT = $(CC) $(C_FLAGS) / $(LINK_FLAGS) $(PKG_LIBS)
 $(BUILD)/c.list: export TEXT = $(SRC)
 $(BUILD)/version.h: export TEXT = \#define THREADPROF_VERSION "$(file <VERSION)$(addprefix +g,$(GIT_SHA))"
-build/program.flags: export TEXT = $(CC) $(PROGRAM_FLAGS)
+$(TOP)/program.flags: export TEXT = $(CC) $(PROGRAM_FLAGS)
 $(STAMPS): FORCE
 	@mkdir -p $(@D)
 	@printf '%s\n' "$$TEXT" | cmp -s - $@ || printf '%s\n' "$$TEXT" >$@
@@ -128,7 +146,7 @@ $(BUILD)/threadprof: $(OBJ) $(BUILD)/c.list
 	$(Q)$(CC) $(LINK_FLAGS) $(OBJ) $(PKG_LIBS) -o $@
 
 # The variant built last. It is replaced, not overwritten: one that runs keeps its file.
-threadprof: $(BUILD)/threadprof FORCE
+$(PROGRAM): $(BUILD)/threadprof FORCE
 	@cmp -s $< $@ || { cp $< $@.new && mv $@.new $@; }
 
 # ---------------------------------------------------------------- programs of the tests and the demo
@@ -152,9 +170,9 @@ unit:
 	@$(MAKE) SAN=1 unit-programs
 
 # Plain servers as others write them: no library of ours, frame pointers for call sites.
-$(WORKLOAD): build/workload/%: tests/workload/%.c build/program.flags
-$(DEMO): build/demo/%: demo/%.c build/program.flags
-$(BENCH): build/bench/%: bench/%.c build/program.flags
+$(WORKLOAD): $(TOP)/workload/%: tests/workload/%.c $(TOP)/program.flags
+$(DEMO): $(TOP)/demo/%: demo/%.c $(TOP)/program.flags
+$(BENCH): $(TOP)/bench/%: bench/%.c $(TOP)/program.flags
 $(WORKLOAD) $(DEMO) $(BENCH):
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
@@ -174,7 +192,7 @@ bench-programs: $(BENCH)
 # ---------------------------------------------------------------- set-up, demo, tests
 
 deps: ## install what the build lacks
-	@scripts/deps.sh build $(PKGS)
+	@scripts/deps.sh $(or $(addprefix cross-,$(CROSS)),build) $(PKGS)
 
 deps-test: ## install what the build and the tests lack
 	@scripts/deps.sh test $(PKGS)
@@ -217,7 +235,7 @@ uninstall: ## remove what install put there
 		$(DESTDIR)$(MANDIR)/man8/threadprof-snoop.8
 
 clean: ## remove everything that was built
-	rm -rf build threadprof
+	rm -rf build threadprof threadprof-arm64
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'

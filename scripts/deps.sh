@@ -7,6 +7,7 @@
 #   deps.sh unit MODULE...          ... and what the unit tests lack
 #   deps.sh test MODULE...          ... and what the system tests lack
 #   deps.sh bench MODULE...         what the build and the bench lack
+#   deps.sh cross-arm64 MODULE...   what the build for arm64 lacks; its modules go to a sysroot
 #   deps.sh missing SET MODULE...   name what a set lacks; install nothing
 #   deps.sh which clang|bpftool     print where a tool is that may have several names or places
 #
@@ -21,6 +22,7 @@ PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 BUILD_NEEDS="cc clang bpftool pkg-config"
 UNIT_NEEDS="sanitizers cmocka c++"
 SYSTEM_NEEDS="bats python3 nginx redis-server wrk jdk curl tmux strace"
+CROSS_NEEDS="cross-cc clang bpftool pkg-config"
 BENCH_NEEDS="python3 nginx redis-server redis-benchmark wrk strace perf bpftrace offcputime"
 
 # One need per line, then its packages: "," joins several, "|" separates names of which the
@@ -29,6 +31,7 @@ package_table() {
 	cat <<'TABLE'
 # need        apt-get                      dnf                          zypper                   pacman
 cc            gcc,libc6-dev                gcc,glibc-devel              gcc,glibc-devel          gcc
+cross-cc      gcc-aarch64-linux-gnu        gcc-aarch64-linux-gnu        cross-aarch64-gcc12      aarch64-linux-gnu-gcc
 clang         clang                        clang                        clang                    clang
 bpftool       bpftool|linux-tools-generic  bpftool                      bpftool                  bpf
 pkg-config    pkg-config                   pkgconf-pkg-config           pkg-config               pkgconf
@@ -110,6 +113,7 @@ have_module() {
 have() {
 	case $1 in
 	cc) compiles ;;
+	cross-cc) command -v aarch64-linux-gnu-gcc >/dev/null ;;
 	c++) command -v g++ >/dev/null ;;
 	clang) find_clang >/dev/null ;;
 	bpftool) find_bpftool >/dev/null ;;
@@ -127,9 +131,12 @@ have() {
 needs() {
 	local set=$1
 	shift
-	echo "$BUILD_NEEDS" "$@"
 	case $set in
-	build) ;;
+	cross-*) echo "$CROSS_NEEDS" "$@" ;;
+	*) echo "$BUILD_NEEDS" "$@" ;;
+	esac
+	case $set in
+	build | cross-arm64) ;;
 	unit) echo "$UNIT_NEEDS" ;;
 	test)
 		echo "$UNIT_NEEDS"
@@ -138,7 +145,7 @@ needs() {
 		fi
 		;;
 	bench) echo "$BENCH_NEEDS" ;;
-	*) fail "deps.sh: no set '$set': it is build, unit, test or bench" ;;
+	*) fail "deps.sh: no set '$set': it is build, unit, test, bench or cross-arm64" ;;
 	esac
 }
 
@@ -280,6 +287,7 @@ install_packages() {
 purpose() {
 	case $1 in
 	build) echo "to build threadprof" ;;
+	cross-*) echo "to build threadprof for ${1#cross-}" ;;
 	unit) echo "to build threadprof and run its unit tests" ;;
 	bench) echo "to build threadprof and measure it beside its peers" ;;
 	test)
@@ -345,9 +353,25 @@ install_set() {
 	fi
 }
 
+# The tools come onto this machine, the libraries of the other one into a folder.
+install_cross() {
+	local set=$1
+	shift
+	install_set "$set"
+	if [ -n "$(missing "$set" "$@")" ]; then
+		[ "$(package_manager)" = apt-get ] ||
+			fail "the libraries of ${set#cross-} are unpacked from Debian's packages: this needs apt"
+		# shellcheck disable=SC2046 # a list of words
+		"$(dirname "$0")/sysroot.sh" "${set#cross-}" "$PKG_CONFIG_SYSROOT_DIR" $(packages_of apt-get "$@")
+	fi
+}
+
 case ${1:-} in
 build | unit | test | bench)
 	install_set "$@"
+	;;
+cross-arm64)
+	install_cross "$@"
 	;;
 missing)
 	shift
@@ -360,6 +384,6 @@ which)
 	esac
 	;;
 *)
-	fail "usage: deps.sh build|unit|test|bench MODULE... | missing SET MODULE... | which TOOL"
+	fail "usage: deps.sh build|unit|test|bench|cross-arm64 MODULE... | missing SET MODULE... | which TOOL"
 	;;
 esac
