@@ -130,7 +130,8 @@ static int parts__append(struct parts *to, const struct parts *from, int sign)
 /* One lock out of the parts [first, end), which are all of it. */
 static struct report_lock fold(const struct part *first, const struct part *end)
 {
-	struct report_lock lock = { .addr = first->addr, .tgid = first->tgid, .kind = first->kind };
+	struct report_lock lock = { .addr = first->addr, .tgid = first->tgid, .kind = first->kind,
+				    .timeouts = TP_UNKNOWN, .interrupted = TP_UNKNOWN };
 	int64_t wait_ns = 0, most_ns = 0;
 
 	for (; first < end; first++) {

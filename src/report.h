@@ -35,6 +35,17 @@ struct report_thread {
 	uint64_t state_ns[TP_NR_STATES]; /* add up to wall_ns */
 };
 
+/* A thread that held a lock while others waited for it. */
+struct report_holder {
+	uint32_t tid;
+	char comm[TP_COMM_LEN];		 /* "" where it is not known */
+	uint64_t ns;			 /* of others' waits that found it as the holder; waits at once count each */
+	uint64_t state_ns[TP_NR_STATES]; /* what it did in that time; adds up to ns, or to 0 where it is not known */
+};
+
+#define REPORT_MAX_HOLDERS 3
+#define REPORT_MAX_STACK 24
+
 struct report_lock {
 	uint64_t addr;
 	uint32_t tgid;
@@ -44,6 +55,19 @@ struct report_lock {
 	uint64_t wait_ns;
 	uint64_t max_ns;
 	uint32_t owner_tid; /* 0: not known */
+	/* Those that others waited for longest, the longest first. None: no holder is known. */
+	struct report_holder holders[REPORT_MAX_HOLDERS];
+	size_t nr_holders;
+	/* Of the waits: ended by their time limit, by a signal. TP_UNKNOWN: not measured. */
+	uint64_t timeouts;
+	uint64_t interrupted;
+	/* The lengths of waits that ended in the interval, each whole; NULL: not measured. Owned by the reducer. */
+	const struct histogram *wait;
+	/* Where most of the time was waited, "function+0x2a (file.c:112)"; "": not known. */
+	char site[256];
+	/* The whole stack there, the innermost frame first; each as in site. Valid as long as the report. */
+	const char *const *stack;
+	size_t nr_stack;
 };
 
 struct report_peer {
