@@ -146,6 +146,7 @@ static int attach(struct monitor *m)
 	const struct session_config config = {
 		.follow_forks = options->follow,
 		.ring_bytes = options->ring_bytes,
+		.max_overhead_ratio = options->max_overhead_ratio,
 		.switch_probe = options->switch_probe,
 		.refuse = options->refuse,
 	};

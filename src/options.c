@@ -23,6 +23,7 @@ enum {
 	OPT_RING_BYTES,
 	OPT_REFUSE,
 	OPT_SWITCH_PROBE,
+	OPT_MAX_OVERHEAD,
 };
 
 static const struct option long_options[] = {
@@ -39,6 +40,7 @@ static const struct option long_options[] = {
 	{ "ring-bytes", required_argument, NULL, OPT_RING_BYTES },
 	{ "refuse", required_argument, NULL, OPT_REFUSE },
 	{ "switch-probe", required_argument, NULL, OPT_SWITCH_PROBE },
+	{ "max-overhead", required_argument, NULL, OPT_MAX_OVERHEAD },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "version", no_argument, NULL, 'V' },
 	{ "help", no_argument, NULL, 'h' },
@@ -64,6 +66,8 @@ static const char help_text[] =
 	"      --switch-probe PROBE\n"
 	"                          see thread switches by sched_switch or by finish_task_switch\n"
 	"                          (auto: what the kernel offers, in this order)\n"
+	"      --max-overhead PERCENT\n"
+	"                          of one CPU that measuring may take from the target (5)\n"
 	"  -v, --verbose           say more about what the kernel answers\n"
 	"  -V, --version           print the version\n"
 	"  -h, --help              print this\n"
@@ -163,6 +167,10 @@ static int parse_one(struct options *options, int option, const char *arg)
 		return parse_ring_bytes(options, arg);
 	case OPT_SWITCH_PROBE:
 		return parse_switch_probe(options, arg);
+	case OPT_MAX_OVERHEAD:
+		if (units__parse_percent(arg, 0.1, 100, &options->max_overhead_ratio))
+			return usage("--max-overhead", arg, "a percentage of one CPU, from 0.1 to 100");
+		return 0;
 	case OPT_REFUSE:
 		options->refuse = arg;
 		return 0;
@@ -185,7 +193,7 @@ int options__parse(struct options *options, int argc, char **argv)
 {
 	int option, done;
 
-	*options = (struct options){ .interval_ns = 10 * NS_PER_SEC, .top_threads = 10 };
+	*options = (struct options){ .interval_ns = 10 * NS_PER_SEC, .top_threads = 10, .max_overhead_ratio = 0.05 };
 	while ((option = getopt_long(argc, argv, "+p:fi:n:d:vVh", long_options, NULL)) != -1) {
 		done = parse_one(options, option, optarg);
 		if (done)

@@ -22,6 +22,7 @@ struct options {
 	bool resolve; /* names for addresses */
 	enum { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER } color;
 	enum switch_probe switch_probe;
+	double max_overhead_ratio; /* see struct session_config */
 	bool verbose;
 	uint64_t ring_bytes; /* 0: default */
 	const char *refuse;  /* see struct session_config */

@@ -25,6 +25,7 @@ enum switch_probe {
 struct session_config {
 	enum switch_probe switch_probe;
 	bool follow_forks;
+	double max_overhead_ratio; /* of one CPU, that measuring may take from the target; in (0, 1] */
 	size_t ring_bytes; /* 0: the default; otherwise a power of two and a multiple of the page size */
 	/* Name of a program, or of the map "threads", that is taken as refused by the kernel; NULL: none. */
 	const char *refuse;

@@ -221,3 +221,17 @@ int units__parse_seconds(const char *arg, uint64_t min_ns, uint64_t max_ns, uint
 	*out_ns = total;
 	return 0;
 }
+
+int units__parse_percent(const char *arg, double min, double max, double *out_ratio)
+{
+	uint64_t billionths;
+	int err = units__parse_seconds(arg, 0, UINT64_MAX, &billionths);
+	double percent = billionths / 1e9;
+
+	if (err)
+		return err;
+	if (percent < min || percent > max)
+		return -ERANGE;
+	*out_ratio = percent / 100;
+	return 0;
+}

@@ -63,4 +63,10 @@ int units__parse_u64(const char *arg, uint64_t min, uint64_t max, uint64_t *out)
  */
 int units__parse_seconds(const char *arg, uint64_t min_ns, uint64_t max_ns, uint64_t *out_ns);
 
+/*
+ * A percentage ("5", "0.5", without the sign) from @min to @max, as a ratio: 0.05. Returns and leaves
+ * @out_ratio as units__parse_u64() does.
+ */
+int units__parse_percent(const char *arg, double min, double max, double *out_ratio);
+
 #endif /* THREADPROF_UNITS_H */

@@ -16,7 +16,7 @@
 
 #define MS 1000000ULL
 #define SEC (1000 * MS)
-#define MAX_ARGS 16
+#define MAX_ARGS 18
 
 /* What options__parse() wrote to a descriptor during the last parse(). */
 static char said[2][16384]; /* stdout, stderr */
@@ -96,6 +96,7 @@ static void test_defaults(void **state)
 	assert_int_equal(options.slow_ns, 0);
 	assert_int_equal(options.top_threads, 10);
 	assert_int_equal(options.color, COLOR_AUTO);
+	assert_float_equal(options.max_overhead_ratio, 0.05, 1e-9);
 	assert_false(options.verbose);
 	assert_int_equal(options.ring_bytes, 0);
 	assert_null(options.refuse);
@@ -109,7 +110,8 @@ static void test_everything_at_once(void **state)
 
 	(void)state;
 	assert_int_equal(PARSE(&options, "-fvp", "1,2", "-i0.5", "-n", "3", "-d", "7", "--json", "--slow=20",
-			       "--top", "5", "--color=always", "--ring-bytes=8192", "--refuse", "x"), 0);
+			       "--top", "5", "--color=always", "--ring-bytes=8192", "--refuse", "x",
+			       "--max-overhead=2.5"), 0);
 	assert_string_equal(options.pids, "1,2");
 	assert_true(options.follow);
 	assert_true(options.verbose);
@@ -122,6 +124,7 @@ static void test_everything_at_once(void **state)
 	assert_int_equal(options.color, COLOR_ALWAYS);
 	assert_int_equal(options.ring_bytes, 8192);
 	assert_string_equal(options.refuse, "x");
+	assert_float_equal(options.max_overhead_ratio, 0.025, 1e-9);
 }
 
 static void test_long_forms(void **state)
@@ -145,12 +148,14 @@ static void test_the_smallest_and_the_largest_values(void **state)
 
 	(void)state;
 	assert_int_equal(PARSE(&options, "-p1", "-i", "0.01", "-d", ".01", "-n", "1", "--top", "0", "--slow", "1",
-			       "--ring-bytes", "4096"), 0);
+			       "--ring-bytes", "4096", "--max-overhead", "0.1"), 0);
+	assert_float_equal(options.max_overhead_ratio, 0.001, 1e-9);
 	assert_int_equal(options.interval_ns, 10 * MS);
 	assert_int_equal(options.duration_ns, 10 * MS);
 	assert_int_equal(options.top_threads, 0);
 	assert_int_equal(PARSE(&options, "-p1", "-i", "86400", "-d", "31536000", "-n", "4294967295", "--top", "1024",
-			       "--slow", "86400000", "--ring-bytes", "1073741824"), 0);
+			       "--slow", "86400000", "--ring-bytes", "1073741824", "--max-overhead", "100"), 0);
+	assert_float_equal(options.max_overhead_ratio, 1, 1e-9);
 	assert_int_equal(options.interval_ns, 86400 * SEC);
 	assert_int_equal(options.duration_ns, 365 * 86400 * SEC);
 	assert_int_equal(options.count, UINT32_MAX);
@@ -165,7 +170,7 @@ static void test_bad_numbers(void **state)
 		"", " ", "x", "-1", "+1", " 1", "1 ", "1x", "0x10", "1e3", "--", "1,5", "nan", "inf",
 		"99999999999999999999999999", "18446744073709551616",
 	};
-	static const char *const options[] = { "-i", "-n", "-d", "--slow", "--top", "--ring-bytes" };
+	static const char *const options[] = { "-i", "-n", "-d", "--slow", "--top", "--ring-bytes", "--max-overhead" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
@@ -185,6 +190,8 @@ static void test_numbers_out_of_range(void **state)
 		{ "--top", "1025" }, { "--top", "1.0" },
 		{ "--ring-bytes", "0" }, { "--ring-bytes", "4095" }, { "--ring-bytes", "2048" },
 		{ "--ring-bytes", "12288" }, { "--ring-bytes", "2147483648" },
+		{ "--max-overhead", "0" }, { "--max-overhead", "0.09" }, { "--max-overhead", "100.1" },
+		{ "--max-overhead", "5%" },
 	};
 
 	(void)state;

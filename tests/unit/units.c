@@ -194,6 +194,23 @@ static void test_parse_seconds(void **state)
 			 -ERANGE);
 }
 
+static void test_parse_percent(void **state)
+{
+	double got = 4711;
+
+	(void)state;
+	assert_int_equal(units__parse_percent("100.1", 0.1, 100, &got), -ERANGE);
+	assert_int_equal(units__parse_percent("0.09", 0.1, 100, &got), -ERANGE);
+	assert_int_equal(units__parse_percent("99999999999999999999", 0.1, 100, &got), -ERANGE);
+	assert_int_equal(units__parse_percent("5%", 0.1, 100, &got), -EINVAL);
+	assert_int_equal(units__parse_percent("", 0.1, 100, &got), -EINVAL);
+	assert_true(got == 4711);
+	assert_int_equal(units__parse_percent("2.5", 0.1, 100, &got), 0);
+	assert_true(got > 0.02499 && got < 0.02501);
+	assert_int_equal(units__parse_percent("100", 0.1, 100, &got), 0);
+	assert_true(got == 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -205,6 +222,7 @@ int main(void)
 		cmocka_unit_test(test_percents),
 		cmocka_unit_test(test_parse_u64),
 		cmocka_unit_test(test_parse_seconds),
+		cmocka_unit_test(test_parse_percent),
 	};
 
 	return cmocka_run_group_tests_name("units", tests, NULL, NULL);
