@@ -122,6 +122,40 @@ extern const volatile bool has_task_storage;
  */
 extern const volatile bool tasks_are_copies;
 
+/* sched_entity::cfs_rq and cfs_rq::rq are there with CONFIG_FAIR_GROUP_SCHED, in all kernels of distributions. */
+static __always_inline bool compat__has_run_queue(void)
+{
+	return bpf_core_field_exists(((struct sched_entity *)0)->cfs_rq) &&
+	       bpf_core_field_exists(((struct cfs_rq *)0)->rq);
+}
+
+/*
+ * The clock of the run queue that @task is on, in which sched_info has its moments. It stands still between
+ * the scheduler's looks at it, and every switch begins with one (update_rq_clock() in __schedule()), unless a
+ * wake-up has just asked for the switch. 0: not known.
+ */
+static __always_inline __u64 compat__run_queue_clock(struct task_struct *task)
+{
+	if (!compat__has_run_queue())
+		return 0;
+	return tasks_are_copies ? BPF_CORE_READ(task, se.cfs_rq, rq, clock) : task->se.cfs_rq->rq->clock;
+}
+
+/*
+ * The same as compat__run_delay() for a task that comes on this CPU, the wait that ends now included: the
+ * kernel adds that after its tracepoint (sched_info_arrive() in prepare_task_switch()).
+ */
+static __always_inline __u64 compat__run_delay_of_next(struct task_struct *task)
+{
+	__u64 clock, queued;
+
+	if (!compat__has_run_delay())
+		return 0;
+	clock = compat__run_queue_clock(task);
+	queued = task->sched_info.last_queued;
+	return task->sched_info.run_delay + (queued && clock > queued ? clock - queued : 0);
+}
+
 #define TASK_COPY_SIZE 16384 /* at least that of the kernel's struct task_struct; most have 10000 */
 #define REGS_COPY_SIZE 512   /* the same for struct pt_regs */
 

@@ -121,27 +121,52 @@ static __always_inline void thread__unblock(struct thread *t, __u32 tid, __u64 n
 }
 
 /*
- * The thread runs, and we did not see it come on: there are kernels that do not trace every switch (from
- * the idle task after some interrupts) or run no BPF program while certain tasks are current. The kernel's
- * own accounts tell when it was: how long the thread waited for this CPU, or else how long it ran.
+ * There are kernels that do not trace every switch (from the idle task after some interrupts) or run no BPF
+ * program while certain tasks are current, in their interrupts neither. What was missed so is in the
+ * kernel's own accounts: since when the thread has its CPU, and how long it waited for it.
  */
+static __always_inline __u64 thread__came_on_ns(const struct thread *t, struct task_struct *task, __u64 now)
+{
+	__u64 came_ns;
+
+	if (compat__has_run_delay() && t->clock_offset)
+		came_ns = task->sched_info.last_arrival + t->clock_offset;
+	else
+		came_ns = now - (task->se.sum_exec_runtime - t->exec_ns);
+	if (came_ns > now)
+		return now;
+	return came_ns > t->since_ns ? came_ns : t->since_ns;
+}
+
+/* The thread was blocked and came on its CPU at @came_ns, and nobody was seen to wake it. */
+static __always_inline void thread__woken_unseen(struct thread *t, __u32 tid, __u64 run_delay_ns, __u64 came_ns)
+{
+	__u64 waited_ns = run_delay_ns - t->run_delay_ns;
+
+	thread__unblock(t, tid, waited_ns < came_ns - t->since_ns ? came_ns - waited_ns : t->since_ns);
+}
+
+/* The thread runs, and we did not see it come on. */
 void thread__came_on_unseen(struct thread *t, struct task_struct *task, __u64 now)
 {
-	__u64 ran_ns = task->se.sum_exec_runtime - t->exec_ns;
-	__u64 waited_ns = compat__run_delay(task) - t->run_delay_ns, came_ns;
+	__u64 came_ns = thread__came_on_ns(t, task, now);
 
-	if (thread__is_blocked(t)) {
-		came_ns = ran_ns < now - t->since_ns ? now - ran_ns : t->since_ns;
-		thread__unblock(t, task->pid, waited_ns < came_ns - t->since_ns ? came_ns - waited_ns : came_ns);
-	} else if (compat__has_run_delay()) {
-		came_ns = waited_ns < now - t->since_ns ? t->since_ns + waited_ns : now;
-	} else {
-		came_ns = ran_ns < now - t->since_ns ? now - ran_ns : t->since_ns;
-	}
+	if (thread__is_blocked(t))
+		thread__woken_unseen(t, task->pid, compat__run_delay(task), came_ns);
 	if (t->runq_cpu != RUNQ_NOWHERE)
 		run_queue__add(t->runq_cpu, -1, came_ns);
 	t->runq_cpu = RUNQ_NOWHERE;
 	thread__enter(t, TP_CPU, came_ns);
+}
+
+/* Remembers what the kernel's accounts are when the thread leaves its CPU. */
+static __always_inline void thread__note_accounts(struct thread *t, struct task_struct *task, __u64 now)
+{
+	__u64 clock = compat__run_queue_clock(task);
+
+	t->clock_offset = clock ? now - clock : 0;
+	t->exec_ns = task->se.sum_exec_runtime;
+	t->run_delay_ns = compat__run_delay(task);
 }
 
 /* @is_current: what the task's process has in memory can be read. */
@@ -158,8 +183,7 @@ static __always_inline void thread__leave_cpu(struct thread *t, struct task_stru
 		thread__came_on_unseen(t, task, now);
 	if (t->block_what)
 		block__account(t, task->tgid);
-	t->exec_ns = task->se.sum_exec_runtime;
-	t->run_delay_ns = compat__run_delay(task);
+	thread__note_accounts(t, task, now);
 	if (preempt || !task_state)
 		thread__wait_for_cpu(t, bpf_get_smp_processor_id(), now);
 	else
@@ -175,7 +199,7 @@ static __always_inline void thread__get_cpu(struct thread *t, struct task_struct
 	if (!t->since_ns)
 		thread__begin(t, TP_RUNQ, now);
 	else if (thread__is_blocked(t))
-		thread__unblock(t, task->pid, now); /* a wake-up that came before we were attached */
+		thread__woken_unseen(t, task->pid, compat__run_delay_of_next(task), now);
 	else if (t->state == TP_RUNQ && t->runq_cpu != RUNQ_NOWHERE)
 		run_queue__add(t->runq_cpu, -1, now);
 	t->runq_cpu = RUNQ_NOWHERE;
@@ -260,6 +284,10 @@ static __always_inline struct task_struct *task__copy(const struct task_struct *
 	copy_member(copy, task, pid);
 	copy_member(copy, task, tgid);
 	copy_member(copy, task, group_leader);
+	if (compat__has_run_delay())
+		copy_member(copy, task, sched_info);
+	if (compat__has_run_queue())
+		copy_member(copy, task, se.cfs_rq);
 	compat__copy_task_cpu(copy, task);
 	return copy;
 }
@@ -274,8 +302,6 @@ static __always_inline void task__copy_rest(struct task_struct *copy, const stru
 		return;
 	copy_member(copy, task, files);
 	copy_member(copy, task, se.sum_exec_runtime);
-	if (compat__has_run_delay())
-		copy_member(copy, task, sched_info.run_delay);
 	bpf_probe_read_kernel((void *)copy + io_at, io_size, (const void *)task + io_at);
 	compat__copy_regs(scratch->own_regs, (__u64)BPF_CORE_READ(task, stack));
 }

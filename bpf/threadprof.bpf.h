@@ -46,6 +46,7 @@ struct thread {
 	/* The kernel's own accounts when the thread left its CPU last: time it ran, time it waited to run. */
 	__u64 exec_ns;
 	__u64 run_delay_ns;
+	__u64 clock_offset; /* what our clock was ahead of its run queue's then; 0: not known */
 
 	__u64 busy_ns;
 	__u64 busy_since; /* valid while in_hand > 0 */
