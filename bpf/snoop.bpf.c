@@ -236,25 +236,30 @@ int BPF_PROG(snoop_failed, struct pt_regs *regs, long ret)
 
 /* --- exit --- */
 
-/* CPU time of the current thread up to now. */
-static __always_inline __u64 thread__runtime(struct task_struct *task)
+/*
+ * CPU time of the current thread until @now. The offset may be older than the last time that a hypervisor
+ * took the CPU away, which the scheduler's clock leaves out; but nobody runs longer than he lives.
+ */
+static __always_inline __u64 thread__runtime(struct task_struct *task, __u64 now)
 {
-	__u64 runtime = task->se.sum_exec_runtime, *offset;
+	__u64 runtime = task->se.sum_exec_runtime, age = now - task->start_time, *offset;
 	__u32 zero = 0;
 	__s64 ns;
 
 	offset = bpf_map_lookup_elem(&clock_offsets, &zero);
 	if (!offset || !*offset)
 		return runtime;
-	ns = bpf_ktime_get_ns() - *offset - task->se.exec_start;
-	return ns > 0 ? runtime + ns : runtime;
+	ns = now - *offset - task->se.exec_start;
+	if (ns > 0)
+		runtime += ns;
+	return runtime < age ? runtime : age;
 }
 
 /* Threads that were reaped are in the group's sum; the others are still on its list. */
-static __always_inline __u64 process__runtime(struct task_struct *task, __u32 *flags)
+static __always_inline __u64 process__runtime(struct task_struct *task, __u64 now, __u32 *flags)
 {
 	struct signal_struct *signal = task->signal;
-	__u64 runtime = signal->sum_sched_runtime + thread__runtime(task);
+	__u64 runtime = signal->sum_sched_runtime + thread__runtime(task, now);
 	unsigned long node_offset = bpf_core_field_offset(struct task_struct, thread_node);
 	void *end = (void *)signal + bpf_core_field_offset(struct signal_struct, thread_head);
 	void *node = BPF_CORE_READ(signal, thread_head.next);
@@ -290,7 +295,7 @@ int snoop_exit(__u64 *ctx)
 	process__fill(&rec->p, task);
 	bpf_probe_read_kernel(rec->p.comm, sizeof(rec->p.comm), task->group_leader->comm);
 	rec->flags = 0;
-	rec->cpu_ns = process__runtime(task, &rec->flags);
+	rec->cpu_ns = process__runtime(task, rec->h.ts_ns, &rec->flags);
 	if (task->signal->flags & SIGNAL_GROUP_EXIT)
 		rec->status = task->signal->group_exit_code;
 	else

@@ -23,7 +23,9 @@ BUILD_NEEDS="cc clang bpftool pkg-config"
 UNIT_NEEDS="sanitizers cmocka c++"
 SYSTEM_NEEDS="bats python3 nginx redis-server wrk jdk curl tmux strace"
 CROSS_NEEDS="cross-cc clang bpftool pkg-config"
-BENCH_NEEDS="python3 nginx redis-server redis-benchmark wrk strace perf bpftrace offcputime"
+# What a test compares with, and leaves out where the system has no package of it.
+SYSTEM_EXTRAS="execsnoop"
+BENCH_NEEDS="python3 nginx redis-server redis-benchmark wrk strace perf bpftrace execsnoop offcputime"
 
 # One need per line, then its packages: "," joins several, "|" separates names of which the
 # first that the package manager knows is taken.
@@ -56,6 +58,7 @@ strace        strace                       strace                       strace  
 redis-benchmark redis-tools                redis                        redis                    redis
 perf          linux-perf|linux-tools-generic perf                       perf                     perf
 bpftrace      bpftrace                     bpftrace                     bpftrace                 bpftrace
+execsnoop     libbpf-tools                 libbpf-tools                 libbpf-tools             libbpf-tools
 offcputime    libbpf-tools                 libbpf-tools                 libbpf-tools             libbpf-tools
 TABLE
 }
@@ -121,7 +124,8 @@ have() {
 	# Debian's python3-minimal has the command without the library.
 	python3) python3 -c 'import http.server, json' 2>/dev/null ;;
 	jdk) command -v java >/dev/null && command -v javac >/dev/null ;;
-	pkg-config | bats | nginx | redis-server | redis-benchmark | wrk | curl | tmux | strace | perf | bpftrace | offcputime)
+	pkg-config | bats | nginx | redis-server | redis-benchmark | wrk | curl | tmux | strace | perf | bpftrace | \
+		execsnoop | offcputime)
 		command -v "$1" >/dev/null ;;
 	*) have_module "$1" ;;
 	esac
@@ -340,6 +344,20 @@ explain_still_missing() {
 	fail "still missing after the installation: $text; this system's packages do not bring it"
 }
 
+# Nothing is said where that does not work: the test that wants it says so.
+install_extras() {
+	local manager need name
+	[ "$1" = test ] && [ "$(id -u)" = 0 ] && manager=$(package_manager) || return 0
+	for need in $SYSTEM_EXTRAS; do
+		have "$need" && continue
+		name=$(packages_of "$manager" "$need")
+		if knows_package "$manager" "$name"; then
+			echo "threadprof: installing $name with $manager, $(purpose "$1")"
+			install_packages "$manager" "$name" || true
+		fi
+	done
+}
+
 install_set() {
 	local lacking
 	lacking=$(missing "$@")
@@ -351,6 +369,7 @@ install_set() {
 		# shellcheck disable=SC2086
 		[ -z "$lacking" ] || explain_still_missing $lacking
 	fi
+	install_extras "$1"
 }
 
 # The tools come onto this machine, the libraries of the other one into a folder.

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause)
 """The story: an API server under steady load, and 50 workers that something like cron launches through sh
 again and again, each of which burns CPU until it has lived 650 ms. The server's own report must name them,
-who launched them and how often, and what they cost its requests."""
+who launched them and how often, and what they cost its requests; threadprof snoop beside must list every one."""
 import os
 import socket
 import sys
@@ -11,6 +11,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import tp  # noqa: E402
+from snoop import Snoop, assert_no_loss  # noqa: E402
 from tp import test  # noqa: E402
 
 MS = 1000000
@@ -39,6 +40,7 @@ class Load:
 
 
 def watch_the_story():
+    """The server's report, what snoop found below cron, and the workers' executable."""
     port = tp.free_port()
     directory = tp.temp_dir()
     # A listing of so many files takes longer than a time slice: the server has to wait for its turn again.
@@ -50,19 +52,19 @@ def watch_the_story():
     load = Load(port)
     cron = tp.Workload("spawn", "cron", str(TIMES), str(PERIOD_MS))
     profiler = tp.Threadprof("-p", str(server.pid), "-i", "4")
+    # Of these only: what else this machine runs would be in the summary too.
+    snoop = Snoop("--follow", str(cron.pid))
     exe = os.readlink("/proc/%d/exe" % cron.pid)
     cron.run()
     time.sleep(3)
-    report = profiler.stop()
+    report, found = profiler.stop(), snoop.stop()
     load.stop()
     cron.end()
     tp.stop_process(server)
-    return report, exe
+    return report, found, exe
 
 
-@test("the story: the server's report names the workers, their launcher, their period and their price")
-def story():
-    report, exe = watch_the_story()
+def check_report(report, exe):
     bursts = [b for i in report.intervals for b in i["bursts"] if b["exe"] == exe]
     tp.assert_equal("bursts", [b["count"] for b in bursts], [50] * TIMES)
     tp.assert_equal("launchers of the launcher", {tuple(b["ancestry"][-2:]) for b in bursts}, {("likecron", "sh")})
@@ -81,6 +83,59 @@ def story():
         others[thief["exe"]] = others.get(thief["exe"], 0) + thief["ns"]
     tp.assert_equal("who took most", max(others, key=others.get), exe)
     tp.assert_no_loss(report)
+    return bursts
+
+
+def peak_of(workers):
+    """Most that lived at once, from the records of each."""
+    changes = sorted([(w["start_mono_ns"], 1) for w in workers] +
+                     [(w["start_mono_ns"] + w["life_ns"], -1) for w in workers])
+    alive = peak = 0
+    for _, change in changes:
+        alive += change
+        peak = max(peak, alive)
+    return peak
+
+
+def check_snoop_burst(burst, workers, exe):
+    tp.assert_equal("exe", burst["exe"], exe)
+    tp.assert_equal("start", burst["start_mono_ns"], workers[0]["start_mono_ns"])
+    tp.assert_equal("end", burst["start_mono_ns"] + burst["duration_ns"],
+                    max(w["start_mono_ns"] + w["life_ns"] for w in workers))
+    tp.assert_equal("peak", burst["peak"], peak_of(workers))
+    tp.assert_equal("lives", burst["life_ns"]["count"], 50)
+    tp.assert_at_least("shortest of the long lives", burst["life_ns"]["p50"], 650 * MS)
+    tp.assert_equal("CPU time", burst["cpu_ns"], sum(w["cpu_ns"] for w in workers))
+    tp.assert_at_least("CPU time", burst["cpu_ns"], 100 * MS)
+    tp.assert_at_most("CPU time", burst["cpu_ns"], burst["duration_ns"] * os.cpu_count())
+
+
+def check_snoop(found, exe):
+    workers = [p for p in found.processes if (p["args"] or [])[1:] == ["burn", "650"]]
+    workers.sort(key=lambda p: p["start_mono_ns"])
+    tp.assert_equal("workers", len(workers), 50 * TIMES)
+    tp.assert_equal("their ancestry", {tuple(p["ancestry"][-2:]) for p in workers}, {("likecron", "sh")})
+    bursts = [b for b in found.bursts if b["launcher"] == "sh" and b["ancestry"][-2:] == ["likecron", "sh"]]
+    tp.assert_equal("bursts", [b["count"] for b in bursts], [50] * TIMES)
+    for i, burst in enumerate(bursts):
+        check_snoop_burst(burst, workers[50 * i:50 * (i + 1)], exe)
+    tp.assert_equal("periods of the first two", [b["period_ns"] for b in bursts[:2]], [None, None])
+    tp.assert_close("period_ns of the third", bursts[-1]["period_ns"], PERIOD_MS * MS)
+    tp.assert_at_most("jitter_ns", bursts[-1]["jitter_ns"], 0.02 * PERIOD_MS * MS)
+    tp.assert_equal("seen", [b["seen"] for b in bursts], list(range(1, TIMES + 1)))
+    summary = found.of("summary")[0]
+    tp.assert_at_least("bursts in the summary", summary["bursts"], TIMES)
+    top = {e["exe"]: e["count"] for e in summary["executables_by_cpu"]}
+    tp.assert_equal("workers and their cron in the summary", top.get(exe), 50 * TIMES + 1)
+    assert_no_loss(found)
+    return bursts
+
+
+@test("the story: -p and snoop name the workers, their launcher, their period and their price")
+def story():
+    report, found, exe = watch_the_story()
+    seen_by_both = check_report(report, exe), check_snoop(found, exe)
+    tp.assert_equal("starts of the bursts in both", *[[b["start_mono_ns"] for b in bursts] for bursts in seen_by_both])
 
 
 @test("a quiet host: no bursts")
