@@ -80,8 +80,11 @@ static __always_inline enum tp_state fd__classify(struct thread *t, struct task_
 	}
 	mode = BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT;
 	if (mode == S_IFSOCK) {
-		if (reads)
+		if (reads) {
+			t->block_again = t->read_file == (__u64)file;
+			t->read_file = (__u64)file;
 			return peer__classify(t, task->pid, file);
+		}
 		t->block_what = BLOCK_PEER;
 		t->block_file = (__u64)file;
 		return TP_NET;
@@ -115,6 +118,7 @@ enum tp_state block__classify(struct thread *t, struct task_struct *task, long t
 
 	t->block_since = now;
 	t->block_what = BLOCK_NOTHING;
+	t->block_again = false;
 	t->not_in_hand = TP_NR_STATES;
 	t->tent_state = TP_NR_STATES;
 	if (task_state & TASK_STOPPED_OR_TRACED)
@@ -160,7 +164,7 @@ enum tp_state block__classify(struct thread *t, struct task_struct *task, long t
 
 /* --- the totals --- */
 
-static __always_inline void wait__add(void *map, const void *key, __u64 ns)
+static __always_inline void wait__add(void *map, const void *key, __u64 waits, __u64 ns)
 {
 	struct tp_wait *wait = bpf_map_lookup_elem(map, key), first = {};
 
@@ -172,7 +176,7 @@ static __always_inline void wait__add(void *map, const void *key, __u64 ns)
 			return;
 		}
 	}
-	__sync_fetch_and_add(&wait->waits, 1);
+	__sync_fetch_and_add(&wait->waits, waits);
 	__sync_fetch_and_add(&wait->wait_ns, ns);
 }
 
@@ -196,7 +200,7 @@ static __noinline void peer__account(struct thread *t)
 	struct tp_peer_key key = { .epoch = epoch };
 
 	peer__read(&key, file__sock(file));
-	wait__add(&peers, &key, t->block_ns);
+	wait__add(&peers, &key, !t->block_again, t->block_ns);
 }
 
 static __noinline void disk__account(struct thread *t)
@@ -209,7 +213,7 @@ static __noinline void disk__account(struct thread *t)
 	key.inode = BPF_CORE_READ(inode, i_ino);
 	key.dev = BPF_CORE_READ(inode, i_sb, s_dev);
 	bpf_probe_read_kernel_str(key.name, sizeof(key.name), name);
-	wait__add(&files, &key, t->block_ns);
+	wait__add(&files, &key, 1, t->block_ns);
 }
 
 void block__account(struct thread *t, __u32 tgid)

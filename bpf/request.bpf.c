@@ -527,6 +527,7 @@ static __always_inline int on_sys_exit(struct pt_regs *regs, long ret)
 	c.now = bpf_ktime_get_ns();
 	if (c.t->state != TP_CPU && c.t->since_ns && !c.t->exited)
 		thread__came_on_unseen(c.t, c.task, c.now);
+	c.t->read_file = 0;
 	fd = regs__arg0(regs);
 	switch (class) {
 	case SC_READ:

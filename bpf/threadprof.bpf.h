@@ -88,7 +88,12 @@ struct thread {
 	__u64 lock_addr;
 	__u64 block_file; /* the struct file of a peer's socket, or on disk */
 	__u32 lock_owner;
-	__u32 pad;
+	/*
+	 * A read may sleep more than once: at a unix socket the kernel also wakes it when the other side has taken
+	 * what was sent (unix_write_space()). block_again: the stretch goes on with the wait of the same call.
+	 */
+	__u32 block_again;
+	__u64 read_file; /* that the call in progress has slept for */
 };
 
 #define RUNQ_NOWHERE 0xffffffff /* runq_cpu: not counted on any run queue */

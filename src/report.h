@@ -80,6 +80,9 @@ struct report_peer {
 
 struct report_file {
 	char name[TP_NAME_LEN + 24];
+	uint64_t inode;
+	uint32_t dev;
+	uint32_t pad;
 	uint64_t waits;
 	uint64_t wait_ns;
 };

@@ -86,9 +86,61 @@ int waits__on_file(struct waits *waits, const struct tp_file_key *key, const str
 	file = &grown[waits->nr_files++];
 	memset(file, 0, sizeof(*file));
 	snprintf(file->name, sizeof(file->name), "%.*s (%u:%u)", TP_NAME_LEN, key->name, dev_major, dev_minor);
+	file->inode = key->inode;
+	file->dev = key->dev;
 	file->waits = sum->waits;
 	file->wait_ns = sum->wait_ns;
 	return 0;
+}
+
+/* --- one entry for each: sums that were taken late are of two epochs --- */
+
+static int by_peer(const void *a, const void *b)
+{
+	return strcmp(((const struct report_peer *)a)->addr, ((const struct report_peer *)b)->addr);
+}
+
+static int by_file(const void *a, const void *b)
+{
+	const struct report_file *x = a, *y = b;
+
+	if (x->inode != y->inode)
+		return x->inode < y->inode ? -1 : 1;
+	if (x->dev != y->dev)
+		return x->dev < y->dev ? -1 : 1;
+	return strcmp(x->name, y->name);
+}
+
+static size_t fold_peers(struct report_peer *list, size_t nr)
+{
+	size_t kept = 0;
+
+	array__sort(list, nr, sizeof(*list), by_peer);
+	for (size_t i = 0; i < nr; i++) {
+		if (kept && !by_peer(&list[kept - 1], &list[i])) {
+			list[kept - 1].waits += list[i].waits;
+			list[kept - 1].wait_ns += list[i].wait_ns;
+		} else {
+			list[kept++] = list[i];
+		}
+	}
+	return kept;
+}
+
+static size_t fold_files(struct report_file *list, size_t nr)
+{
+	size_t kept = 0;
+
+	array__sort(list, nr, sizeof(*list), by_file);
+	for (size_t i = 0; i < nr; i++) {
+		if (kept && !by_file(&list[kept - 1], &list[i])) {
+			list[kept - 1].waits += list[i].waits;
+			list[kept - 1].wait_ns += list[i].wait_ns;
+		} else {
+			list[kept++] = list[i];
+		}
+	}
+	return kept;
 }
 
 static int peers_longest_first(const void *a, const void *b)
@@ -111,6 +163,8 @@ static int files_longest_first(const void *a, const void *b)
 
 void waits__report(struct waits *waits, struct report *report)
 {
+	waits->nr_peers = fold_peers(waits->peers, waits->nr_peers);
+	waits->nr_files = fold_files(waits->files, waits->nr_files);
 	array__sort(waits->peers, waits->nr_peers, sizeof(*waits->peers), peers_longest_first);
 	array__sort(waits->files, waits->nr_files, sizeof(*waits->files), files_longest_first);
 	report->have_peers = true;

@@ -164,6 +164,36 @@ static void test_files(void **state)
 	waits__free(waits);
 }
 
+/* Sums that are taken late are of two epochs. */
+static void test_the_same_twice_is_one(void **state)
+{
+	struct waits *waits = new_waits();
+	struct tp_peer_key key = { .addr = addr_of(AF_INET, "192.0.2.1", 5432) };
+	struct tp_file_key other = { .inode = 7, .name = "access.log" };
+	const struct tp_wait sum = { .waits = 1, .wait_ns = MS };
+	struct report report;
+
+	(void)state;
+	add_peer(waits, &key, 3, 30 * MS);
+	key.addr.port = 80;
+	add_peer(waits, &key, 1, 40 * MS);
+	key.addr.port = 5432;
+	key.epoch = 1;
+	add_peer(waits, &key, 2, 20 * MS);
+	add_file(waits, "access.log", 0, 10 * MS);
+	assert_int_equal(waits__on_file(waits, &other, &sum), 0);
+	add_file(waits, "access.log", 0, 20 * MS);
+	report = report_of(waits);
+	assert_int_equal(report.nr_peers, 2);
+	assert_string_equal(report.peers[0].addr, "192.0.2.1:5432");
+	assert_int_equal(report.peers[0].waits, 5);
+	assert_int_equal(report.peers[0].wait_ns, 50 * MS);
+	assert_int_equal(report.nr_files, 2); /* another file of that name stays another */
+	assert_int_equal(report.files[0].waits, 2);
+	assert_int_equal(report.files[0].wait_ns, 30 * MS);
+	waits__free(waits);
+}
+
 static void test_the_tail_is_cut(void **state)
 {
 	const uint32_t total = WAITS_MAX_LISTED + 30;
@@ -197,6 +227,7 @@ int main(void)
 		cmocka_unit_test(test_peers),
 		cmocka_unit_test(test_a_path_that_fills_its_field),
 		cmocka_unit_test(test_files),
+		cmocka_unit_test(test_the_same_twice_is_one),
 		cmocka_unit_test(test_the_tail_is_cut),
 	};
 
