@@ -39,6 +39,11 @@ static __always_inline enum tp_state peer__classify(struct thread *t, __u32 tid,
 {
 	if (!thread__has_in_hand(t, tid)) {
 		t->tent_state = TP_NET;
+		if (file) {
+			t->tent_what = BLOCK_PEER;
+			t->block_file = (__u64)file;
+			t->block_inode = BPF_CORE_READ(file, f_inode, i_ino);
+		}
 		return TP_IDLE;
 	}
 	if (file) {
@@ -119,6 +124,7 @@ enum tp_state block__classify(struct thread *t, struct task_struct *task, long t
 	t->block_since = now;
 	t->block_what = BLOCK_NOTHING;
 	t->block_again = false;
+	t->tent_what = BLOCK_NOTHING;
 	t->not_in_hand = TP_NR_STATES;
 	t->tent_state = TP_NR_STATES;
 	if (task_state & TASK_STOPPED_OR_TRACED)
@@ -230,4 +236,36 @@ void block__account(struct thread *t, __u32 tgid)
 		break;
 	}
 	t->block_what = BLOCK_NOTHING;
+}
+
+static __noinline void tentative__account(struct thread *t, __u32 tgid, const struct tentative_wait *wait)
+{
+	struct file *file = (struct file *)wait->at;
+
+	t->block_what = wait->what;
+	t->block_ns = wait->ns;
+	t->block_again = wait->again;
+	if (wait->what == BLOCK_LOCK) {
+		t->lock_addr = wait->at;
+		t->lock_kind = wait->detail;
+		t->lock_owner = 0;
+	} else {
+		/* The descriptor may be closed by now. */
+		if (!compat__file_is_held(file) || (__u32)BPF_CORE_READ(file, f_inode, i_ino) != wait->detail)
+			t->block_what = BLOCK_NOTHING;
+		t->block_file = wait->at;
+	}
+	block__account(t, tgid);
+}
+
+void block__account_tentative(struct thread *t, __u32 tgid, __u64 since_ns)
+{
+	/* One that came on its CPU unseen has not been accounted yet. */
+	block__account(t, tgid);
+	for (__u32 i = 0; i < NR_TENTATIVE; i++) {
+		const struct tentative_wait *wait = &t->tentative[i];
+
+		if (wait->what != BLOCK_NOTHING && wait->since_ns >= since_ns)
+			tentative__account(t, tgid, wait);
+	}
 }

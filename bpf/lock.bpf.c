@@ -91,6 +91,7 @@ enum tp_state lock__classify(struct thread *t, struct task_struct *task, struct 
 	in_hand = thread__has_in_hand(t, task->pid);
 	if (!in_hand) {
 		t->tent_state = TP_WAIT;
+		t->tent_what = BLOCK_LOCK;
 		return TP_IDLE;
 	}
 	t->block_what = BLOCK_LOCK;

@@ -214,22 +214,26 @@ static __always_inline void request__on_read(const struct call *c, __s32 fd, lon
 }
 
 /*
- * Since when @t has had a request that was read at @start_ns: it took it up when it had answered its last one,
- * or at the first wake-up after it was read; later waits are part of it. NULL: not known.
+ * Since when @t has had a request that @owner_tid read at @start_ns: since that thread woke it; or, where it
+ * did not need to or the waker is not known, since @t had answered its last one, or since the first wake-up
+ * after the read. Later waits are part of it. NULL: not known.
  */
-static __always_inline struct free_moment *thread__taken_up(struct thread *t, __u64 start_ns)
+static __always_inline struct free_moment *thread__taken_up(struct thread *t, __u32 owner_tid, __u64 start_ns)
 {
-	__u32 first = t->nr_free > NR_FREE ? t->nr_free - NR_FREE : 0;
+	__u32 oldest = t->nr_free > NR_FREE ? t->nr_free - NR_FREE : 0;
+	struct free_moment *first = NULL;
 
-	if (t->answered.ns > start_ns)
-		return &t->answered;
-	for (__u32 i = 0; i < NR_FREE && first + i < t->nr_free; i++) {
-		struct free_moment *moment = &t->free[(first + i) & (NR_FREE - 1)];
+	for (__u32 i = 0; i < NR_FREE && oldest + i < t->nr_free; i++) {
+		struct free_moment *moment = &t->free[(oldest + i) & (NR_FREE - 1)];
 
-		if (moment->ns > start_ns)
+		if (moment->ns <= start_ns)
+			continue;
+		if (moment->waker_tid == owner_tid)
 			return moment;
+		if (!first)
+			first = moment;
 	}
-	return NULL;
+	return t->answered.ns > start_ns ? &t->answered : first;
 }
 
 /*
@@ -239,7 +243,7 @@ static __always_inline struct free_moment *thread__taken_up(struct thread *t, __
 static __always_inline void request__take_over(const struct call *c, struct tp_conn *conn)
 {
 	struct thread *t = c->t;
-	struct free_moment *taken = thread__taken_up(t, conn->r.start_ns);
+	struct free_moment *taken = thread__taken_up(t, conn->owner_tid, conn->r.start_ns);
 	__u64 taken_ns = taken ? taken->ns : c->now;
 
 	in_hand__release(c, conn->owner_tid);
@@ -252,6 +256,7 @@ static __always_inline void request__take_over(const struct call *c, struct tp_c
 		t->state_ns[TP_IDLE] -= wait_ns + net_ns;
 		t->state_ns[TP_WAIT] += wait_ns;
 		t->state_ns[TP_NET] += net_ns;
+		block__account_tentative(t, c->tgid, taken_ns);
 	} else {
 		thread__copy_states(t, c->now, conn->base_ns);
 	}
@@ -276,6 +281,7 @@ static __always_inline void request__extend(const struct call *c, struct tp_conn
 	t->state_ns[TP_IDLE] -= t->tent_wait_ns + t->tent_net_ns;
 	t->state_ns[TP_WAIT] += t->tent_wait_ns;
 	t->state_ns[TP_NET] += t->tent_net_ns;
+	block__account_tentative(t, c->tgid, conn->r.end_ns);
 }
 
 /* Splits the time from start to now: what the serving thread did, and the time between two threads. */

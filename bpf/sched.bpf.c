@@ -4,6 +4,7 @@
  * entered last, and each switch or wake-up closes one stretch and opens the next.
  */
 #include "threadprof.bpf.h"
+#include "syscalls.bpf.h"
 
 /* --- CPU time that others take while a target's thread waits for that CPU --- */
 
@@ -114,6 +115,7 @@ static __always_inline void thread__unblock(struct thread *t, __u32 tid, __u64 n
 	else if (t->tent_state == TP_NET)
 		t->tent_net_ns += now - t->since_ns;
 	t->block_ns = now - t->block_since;
+	thread__note_tentative(t);
 	was_idle = t->state == TP_IDLE;
 	thread__enter(t, TP_RUNQ, now);
 	if (was_idle)
@@ -250,6 +252,26 @@ static __always_inline void on_wakeup(struct task_struct *task)
 	run_queue__add(t->runq_cpu, 1, now);
 }
 
+/*
+ * The thread that hands a request over wakes the one that takes it up, by a system call: in an interrupt the
+ * current task is not the waker. Who it was shows only here: sched_wakeup may come on the other's CPU.
+ */
+static __always_inline void on_waking(struct task_struct *task)
+{
+	struct task_struct *waker = bpf_get_current_task_btf();
+	struct thread *t;
+
+	if (!active || !task__may_be_target(task) || !task__may_be_target(waker))
+		return;
+	if (!regs__hands_over(compat__task_regs(waker)))
+		return;
+	t = thread__get(task);
+	if (!t)
+		return;
+	t->waker_tid = waker->pid;
+	t->waker_ns = bpf_ktime_get_ns();
+}
+
 /* The load balancer moves a waiting thread. */
 static __always_inline void on_migrate(struct task_struct *task, __u32 dest_cpu)
 {
@@ -326,6 +348,13 @@ int BPF_PROG(sched_wakeup, struct task_struct *task)
 	return 0;
 }
 
+SEC("tp_btf/sched_waking")
+int BPF_PROG(sched_waking, struct task_struct *task)
+{
+	on_waking(task);
+	return 0;
+}
+
 SEC("tp_btf/sched_migrate_task")
 int BPF_PROG(sched_migrate_task, struct task_struct *task, int dest_cpu)
 {
@@ -357,6 +386,19 @@ int sched_wakeup_raw(__u64 *ctx)
 	task = task__copy((struct task_struct *)ctx[0]);
 	if (task)
 		on_wakeup(task);
+	return 0;
+}
+
+SEC("?raw_tp/sched_waking")
+int sched_waking_raw(__u64 *ctx)
+{
+	struct task_struct *task;
+
+	if (!active)
+		return 0;
+	task = task__copy((struct task_struct *)ctx[0]);
+	if (task)
+		on_waking(task);
 	return 0;
 }
 

@@ -219,4 +219,12 @@ static __always_inline enum syscall_class regs__class(struct pt_regs *regs)
 	return nr < NR_SYSCALLS ? syscall_class[nr] : SC_NONE;
 }
 
+/* A call by which a thread wakes another one: through a futex, or a pipe, an eventfd, a socket. */
+static __always_inline bool regs__hands_over(struct pt_regs *regs)
+{
+	enum syscall_class class = regs__class(regs);
+
+	return class == SC_FUTEX || class == SC_WRITE || class == SC_WRITE_MSGS;
+}
+
 #endif /* THREADPROF_SYSCALLS_BPF_H */

@@ -27,9 +27,23 @@ enum block_what {
 
 struct free_moment {
 	__u64 ns;
+	__u64 waker_tid; /* the thread that woke it by a system call; 0: not known */
 	__u64 base_ns[TP_NR_STATES];
 	__u64 tent_wait_ns;
 	__u64 tent_net_ns;
+};
+
+#define NR_TENTATIVE 8 /* a power of two */
+
+/* A wait that looked idle, and will belong to a request if the thread turns out to have had one. */
+struct tentative_wait {
+	__u64 since_ns;
+	__u64 ns;
+	__u64 at; /* address of the lock, or the peer's struct file */
+	__u32 what; /* enum block_what */
+	__u32 detail; /* lock_kind, or the inode of that file */
+	__u32 again;
+	__u32 pad;
 };
 
 /*
@@ -78,7 +92,14 @@ struct thread {
 	struct free_moment answered;
 	struct free_moment free[NR_FREE];
 	__u32 nr_free; /* since the last answer */
-	__u32 pad_free;
+	/* Who woke it last by a system call, and when: the thread that hands a request over does so. */
+	__u32 waker_tid;
+	__u64 waker_ns;
+
+	/* The latest of its tentative waits for locks and peers. */
+	struct tentative_wait tentative[NR_TENTATIVE];
+	__u32 nr_tentative;
+	__u32 tent_what; /* enum block_what of the open stretch, while it is tentative */
 
 	/* What the open or last blocked stretch waited for; added up at the next switch-in. */
 	__u64 block_since;
@@ -94,6 +115,7 @@ struct thread {
 	 */
 	__u32 block_again;
 	__u64 read_file; /* that the call in progress has slept for */
+	__u64 block_inode; /* of block_file, where the wait is tentative */
 };
 
 #define RUNQ_NOWHERE 0xffffffff /* runq_cpu: not counted on any run queue */
@@ -287,7 +309,27 @@ static __always_inline void thread__fill_free(const struct thread *t, __u64 now,
 /* An idle wait is over. */
 static __always_inline void thread__note_free(struct thread *t, __u64 now)
 {
-	thread__fill_free(t, now, &t->free[t->nr_free++ & (NR_FREE - 1)]);
+	struct free_moment *moment = &t->free[t->nr_free++ & (NR_FREE - 1)];
+
+	thread__fill_free(t, now, moment);
+	moment->waker_tid = t->waker_ns >= t->block_since ? t->waker_tid : 0;
+}
+
+/* A blocked stretch is over that belongs to a request if the thread turns out to have had one. */
+static __always_inline void thread__note_tentative(struct thread *t)
+{
+	struct tentative_wait *wait = &t->tentative[t->nr_tentative & (NR_TENTATIVE - 1)];
+
+	if (t->tent_what == BLOCK_NOTHING)
+		return;
+	t->nr_tentative++;
+	wait->since_ns = t->block_since;
+	wait->ns = t->block_ns;
+	wait->what = t->tent_what;
+	wait->at = t->tent_what == BLOCK_LOCK ? t->lock_addr : t->block_file;
+	wait->detail = t->tent_what == BLOCK_LOCK ? t->lock_kind : t->block_inode;
+	wait->again = t->block_again;
+	t->tent_what = BLOCK_NOTHING;
 }
 
 /* Copies the counters of @t into a record; the open stretch is not in them. */
@@ -409,6 +451,8 @@ enum tp_state block__classify(struct thread *t, struct task_struct *task, long t
 			      bool is_current) __hidden;
 /* … and adds the stretch that has ended to the totals of its lock, peer or file. */
 void block__account(struct thread *t, __u32 tgid) __hidden;
+/* … and the tentative waits since @since_ns: they turned out to be in a request. */
+void block__account_tentative(struct thread *t, __u32 tgid, __u64 since_ns) __hidden;
 
 /* lock.bpf.c: the same for a thread that sleeps in futex(2). */
 enum tp_state lock__classify(struct thread *t, struct task_struct *task, struct pt_regs *regs,

@@ -15,6 +15,8 @@ const struct program programs[] = {
 	{ SWITCH_FUNCTION, SESSION_SCHED, true, FUNCTION_WAY },
 	{ "sched_wakeup", SESSION_SCHED, true, BTF_WAYS | FUNCTION_WAY },
 	{ "sched_wakeup_raw", SESSION_SCHED, true, RAW_WAY },
+	{ "sched_waking", SESSION_SCHED, true, BTF_WAYS | FUNCTION_WAY },
+	{ "sched_waking_raw", SESSION_SCHED, true, RAW_WAY },
 	{ "process_fork", SESSION_SCHED, true, ALL_WAYS },
 	{ "process_exec", SESSION_SCHED, true, ALL_WAYS },
 	{ "process_exit", SESSION_SCHED, true, ALL_WAYS },

@@ -141,6 +141,14 @@ def handoff_to_busy():
     check("handoff", chosen, script="crowd")
 
 
+@test("kept back by the reader while the worker answers another one, and becomes free")
+def held_back():
+    def chosen(truth):
+        late = [r for r in truth["requests"] if r["free_ns"] > 5000 * US]
+        tp.assert_at_least("requests for which the worker was free too early", len(late), 3)
+    check("handoff", chosen, script="held")
+
+
 @test("requests longer than the interval: the split is of the whole request")
 def short_intervals():
     check("single", interval="0.05")

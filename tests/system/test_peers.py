@@ -11,9 +11,9 @@ from tp import test
 MS = 1000000
 
 
-def observe(script, interval="60"):
+def observe(script, interval="60", mode="single"):
     directory = tp.disk_dir()
-    workload = tp.Workload("breakdown", "--script", script, "--dir", directory)
+    workload = tp.Workload("breakdown", "--mode", mode, "--script", script, "--dir", directory)
     profiler = tp.Threadprof("-p", str(workload.pid), "-i", interval, "--slow", "1")
     truth = workload.run()
     report = profiler.stop()
@@ -48,6 +48,23 @@ def assert_peers(truth, report):
     tp.assert_no_loss(report)
 
 
+def in_cond(lock, cond):
+    begin = int(cond["addr"], 16)
+    return begin <= int(lock["addr"], 16) < begin + cond["size"]
+
+
+def assert_conds(truth, report):
+    locks = [lock for i in report.intervals for lock in i["locks"] if lock["kind"] == "condvar"]
+    for cond in truth["conds"]:
+        ours = [lock for lock in locks if in_cond(lock, cond)]
+        tp.assert_equal("condition variable: waits", sum(l["waits"] for l in ours), cond["waits"])
+        total = tp.merge_histograms([l["wait_ns"] for l in ours])
+        tp.assert_close("condition variable: wait_ns", total and total["sum"], cond["wait_ns"],
+                        abs_ns=MS)
+    strange = [l for l in locks if not any(in_cond(l, cond) for cond in truth["conds"])]
+    tp.assert_equal("condition variables that no request waited for", strange, [])
+
+
 def check_peers(interval):
     def measure():
         truth, report = observe("peers", interval)
@@ -65,6 +82,18 @@ def peers():
 @test("the same in short intervals: a wait counts once, in the interval where it ended")
 def short_intervals():
     check_peers("0.05")
+
+
+@test("in requests that were handed over: peers, and condition variables")
+def handed_over():
+    def measure():
+        truth, report = observe("held", mode="handoff")
+        truth["peers"] = [peer for peer in truth["peers"] if peer["waits"]]
+        tp.assert_equal("script: peers", len(truth["peers"]), 2)
+        tp.assert_at_least("script: waits for the condition", truth["conds"][0]["waits"], 6)
+        assert_peers(truth, report)
+        assert_conds(truth, report)
+    tp.measure_twice(measure)
 
 
 @test("connections that the target opened itself are no connections and no requests")

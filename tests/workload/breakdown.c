@@ -3,7 +3,7 @@
  * A server that is told, request by request, how long to be in which state, and that measures how
  * long it really was.
  *
- *   breakdown [--mode single|pool|handoff] [--script states|peers|files] [--dir DIR]
+ *   breakdown [--mode single|pool|handoff] [--script states|crowd|held|peers|files] [--dir DIR]
  *
  * single: one thread accepts and serves. pool: an acceptor and workers, each of which serves its
  * connection. handoff: a reader reads the requests, one worker serves and answers them.
@@ -73,7 +73,8 @@ struct request {
 	unsigned port, seq;
 	char steps[MSG_SIZE + 1];
 	pid_t read_tid, write_tid;
-	uint64_t read_ns, pushed_ns, latency_ns, state_ns[NR_STATES];
+	/* free_ns: for how long of the hand-off the thread that answers was free. */
+	uint64_t read_ns, pushed_ns, free_ns, latency_ns, state_ns[NR_STATES];
 	/*
 	 * How long the first read took (0: not known, it waited) and the last write: a thread that
 	 * lost its CPU there, before it could read its clock, does not know when the call was over.
@@ -106,6 +107,7 @@ struct worker {
 	pthread_mutex_t mutex, cond_mutex;
 	pthread_cond_t cond;
 	bool ready;
+	uint64_t cond_waits, cond_wait_ns;
 };
 
 struct competitor {
@@ -296,7 +298,8 @@ static void wait_step(struct worker *w, unsigned ms)
 		pthread_cond_wait(&w->cond, &w->cond_mutex);
 	w->ready = false;
 	pthread_mutex_unlock(&w->cond_mutex);
-	charge(w, begin, WAIT);
+	w->cond_wait_ns += charge(w, begin, WAIT);
+	w->cond_waits++;
 }
 
 static void *helper_main(void *arg)
@@ -629,6 +632,9 @@ static void *served_main(void *arg)
 
 		w->request = c->request;
 		if (slept) {
+			/* It answered another one after this one was read. */
+			if (w->begin.at_ns > w->request->read_ns)
+				w->request->free_ns = w->request->pushed_ns - w->begin.at_ns;
 			w->begin = begin;
 			w->begin.at_ns = w->request->pushed_ns;
 		}
@@ -724,6 +730,13 @@ static const char *const handed_over[] = {
 static const char *const handed_over_to_busy[] = {
 	"c20", "s20", "l20", "q20", "p20", "n", "t20", "w20", "c15,l20,n", NULL,
 };
+/*
+ * For several clients at a time: the worker answers one of them, and becomes free, while the reader still
+ * keeps another one's request back.
+ */
+static const char *const held_back[] = {
+	"s20", "h30,s20", "h30,t20", "t20,w15", "h30,w20", "u20", "h25,u15,w15", "h30,c5", NULL,
+};
 static const char *const peers[] = {
 	"t20", "v25", "u30", "T20", "V25", "U30", "t10,v10,u10", NULL,
 };
@@ -768,6 +781,7 @@ static const struct traffic traffics[] = {
 	{ "pool", "states", 3, all_but_runq },
 	{ "handoff", "states", 1, handed_over },
 	{ "handoff", "crowd", 3, handed_over_to_busy },
+	{ "handoff", "held", 2, held_back },
 	{ "single", "peers", 1, peers },
 	{ "single", "files", 1, files },
 };
@@ -974,10 +988,10 @@ static void start_threads(void)
 static void print_request(const struct request *r, bool first)
 {
 	printf("%s{\"client\":\"127.0.0.1:%u\",\"seq\":%u,\"steps\":\"%.*s\",\"tid\":%d,"
-	       "\"write_tid\":%d,\"latency_ns\":%llu,\"read_took_ns\":%llu,"
+	       "\"write_tid\":%d,\"latency_ns\":%llu,\"free_ns\":%llu,\"read_took_ns\":%llu,"
 	       "\"write_took_ns\":%llu,\"parts_ns\":{",
 	       first ? "" : ",", r->port, r->seq, (int)strcspn(r->steps, " "), r->steps,
-	       r->read_tid, r->write_tid, (unsigned long long)r->latency_ns,
+	       r->read_tid, r->write_tid, (unsigned long long)r->latency_ns, (unsigned long long)r->free_ns,
 	       (unsigned long long)r->read_took_ns, (unsigned long long)r->write_took_ns);
 	for (unsigned i = 0; i < NR_STATES; i++)
 		printf("%s\"%s\":%llu", i ? "," : "", state_names[i],
@@ -994,6 +1008,12 @@ static void print_truth(void)
 		printf("%s{\"addr\":\"%s\",\"waits\":%u,\"wait_ns\":%llu}", i ? "," : "",
 		       upstream_totals[i].addr, upstream_totals[i].waits,
 		       (unsigned long long)upstream_totals[i].wait_ns);
+	printf("],\"conds\":[");
+	for (unsigned i = 0; i < nr_workers; i++)
+		printf("%s{\"addr\":\"%p\",\"size\":%zu,\"waits\":%llu,\"wait_ns\":%llu}", i ? "," : "",
+		       (void *)&workers[i].cond, sizeof(workers[i].cond),
+		       (unsigned long long)workers[i].cond_waits,
+		       (unsigned long long)workers[i].cond_wait_ns);
 	printf("],\"requests\":[");
 	for (unsigned i = 0; i < nr_requests; i++)
 		print_request(&requests[i], !i);
