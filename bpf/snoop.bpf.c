@@ -16,14 +16,6 @@
 #define MAX_THREADS 512 /* that are still to be reaped when their process ends */
 #define FILLING_BYTES (1024 * 1024)
 
-#if defined(__TARGET_ARCH_x86)
-#define NR_EXECVE 59
-#define NR_EXECVEAT 322
-#elif defined(__TARGET_ARCH_arm64)
-#define NR_EXECVE 221
-#define NR_EXECVEAT 281
-#endif
-
 const volatile bool has_group_dead = true;
 const volatile __u32 max_args_bytes = 256;
 
@@ -200,25 +192,61 @@ int BPF_PROG(snoop_exec, struct task_struct *task)
 	return 0;
 }
 
+/* Was the system call to execute something? The path is an address of the process. */
+#if defined(__TARGET_ARCH_x86)
+#define TS_COMPAT 0x2 /* arch/x86/include/asm/thread_info.h: a call of the 32-bit interface */
+#define X32_BIT 0x40000000
+
+struct thread_info___status {
+	__u32 status;
+} __attribute__((preserve_access_index));
+
+static __always_inline bool is_exec(struct task_struct *task, struct pt_regs *regs, const char **path)
+{
+	const struct thread_info___status *info = (const void *)&task->thread_info;
+	int nr = (int)regs->orig_ax;
+
+	/* Numbers: asm/unistd_32.h, unistd_64.h, unistd_x32.h. */
+	if (BPF_CORE_READ(info, status) & TS_COMPAT) {
+		*path = (const char *)(nr == 11 ? regs->bx : regs->cx);
+		return nr == 11 || nr == 358;
+	}
+	nr &= ~X32_BIT;
+	*path = (const char *)(nr == 59 || nr == 520 ? regs->di : regs->si);
+	return nr == 59 || nr == 322 || nr == 520 || nr == 545;
+}
+#else
+#define TIF_32BIT 22 /* arch/arm64/include/asm/thread_info.h */
+
+struct thread_info___flags {
+	unsigned long flags;
+} __attribute__((preserve_access_index));
+
+static __always_inline bool is_exec(struct task_struct *task, struct pt_regs *regs, const char **path)
+{
+	const struct thread_info___flags *info = (const void *)&task->thread_info;
+	bool is_32_bit = BPF_CORE_READ(info, flags) & (1UL << TIF_32BIT);
+	/* Numbers: asm-generic/unistd.h, and arm's asm/unistd.h. */
+	int nr = regs->syscallno, execve = is_32_bit ? 11 : 221, execveat = is_32_bit ? 387 : 281;
+
+	*path = (const char *)(nr == execve ? regs->orig_x0 : regs->regs[1]);
+	return nr == execve || nr == execveat;
+}
+#endif
+
 /* Runs at the end of every system call of the host: loaded only for --failed. */
 SEC("?tp_btf/sys_exit")
 int BPF_PROG(snoop_failed, struct pt_regs *regs, long ret)
 {
 	struct snoop_rec_failed *rec;
+	struct task_struct *task;
 	const char *path;
 	long bytes;
-	int nr;
 
 	if (ret >= 0 || !active)
 		return 0;
-#if defined(__TARGET_ARCH_x86)
-	nr = (int)regs->orig_ax;
-	path = (const char *)(nr == NR_EXECVE ? regs->di : regs->si);
-#else
-	nr = regs->syscallno;
-	path = (const char *)(nr == NR_EXECVE ? regs->orig_x0 : regs->regs[1]);
-#endif
-	if (nr != NR_EXECVE && nr != NR_EXECVEAT)
+	task = bpf_get_current_task_btf();
+	if (!is_exec(task, regs, &path))
 		return 0;
 	rec = bpf_ringbuf_reserve(&events, sizeof(*rec), 0);
 	if (!rec) {
@@ -226,7 +254,7 @@ int BPF_PROG(snoop_failed, struct pt_regs *regs, long ret)
 		return 0;
 	}
 	rec__head(&rec->h, SNOOP_REC_FAILED, sizeof(*rec));
-	process__fill(&rec->p, bpf_get_current_task_btf());
+	process__fill(&rec->p, task);
 	rec->error = -ret;
 	bytes = bpf_probe_read_user_str(rec->path, sizeof(rec->path), path);
 	rec->path_bytes = bytes > 0 ? bytes : 0;

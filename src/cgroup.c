@@ -66,6 +66,25 @@ void cgroups__free(struct cgroups *cgroups)
 	free(cgroups);
 }
 
+/* What works for the root works for all. */
+const char *cgroups__why_unknown(const struct cgroups *cgroups)
+{
+	_Alignas(struct file_handle) char space[sizeof(struct file_handle) + MAX_HANDLE_SZ];
+	struct file_handle *handle = (struct file_handle *)space;
+	int mount_id, fd;
+
+	if (cgroups->mount_fd < 0)
+		return "no cgroup version 2 file system is mounted here (mount -t cgroup2 none DIRECTORY)";
+	handle->handle_bytes = MAX_HANDLE_SZ;
+	if (name_to_handle_at(cgroups->mount_fd, "", handle, &mount_id, AT_EMPTY_PATH))
+		return "this kernel's cgroups have no handles";
+	fd = open_by_handle_at(cgroups->mount_fd, handle, O_PATH | O_CLOEXEC);
+	if (fd < 0)
+		return "to find one by its id takes CAP_DAC_READ_SEARCH";
+	close(fd);
+	return NULL;
+}
+
 /* Opens the directory by its id, and asks what it is called. */
 static void look_up(const struct cgroups *cgroups, uint64_t id, char path[PATH_MAX])
 {

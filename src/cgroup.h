@@ -9,6 +9,8 @@
 struct cgroups;
 
 struct cgroups *cgroups__new(void); /* NULL when there is no memory */
+/* Why no path will be known, and what would help, for the end of a sentence; NULL: they will. */
+const char *cgroups__why_unknown(const struct cgroups *cgroups);
 void cgroups__free(struct cgroups *cgroups);
 
 /*

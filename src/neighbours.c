@@ -12,7 +12,9 @@
 #include "burst.h"
 #include "process.h"
 #include "process_burst.h"
+#include "process_sweep.h"
 #include "snoop_session.h"
+#include "table.h"
 
 #define NS_PER_SEC 1000000000ULL
 #define RING_BYTES (1024 * 1024)
@@ -27,6 +29,7 @@
 
 /* A process that has ended in this interval. */
 struct ended {
+	struct table_node node;
 	uint32_t tgid;
 	uint64_t start_ns;
 	char *exe;
@@ -42,10 +45,9 @@ struct taken {
 struct neighbours {
 	struct snoop_session *session;
 	struct processes *processes;
+	struct process_sweep sweep;
 	struct bursts *bursts;
-	struct ended *ended;
-	size_t nr_ended;
-	size_t ended_capacity;
+	struct table ended; /* by tgid */
 	struct taken taken[MAX_TAKEN]; /* a ring */
 	size_t nr_taken;
 	struct report_burst *report;
@@ -64,18 +66,30 @@ static void enter_burst(struct neighbours *n, struct process *process)
 		n->err = err;
 }
 
+static uint64_t hash_of(uint32_t tgid)
+{
+	return table__hash(TABLE_HASH_INIT, &tgid, sizeof(tgid));
+}
+
+static void ended__free(struct ended *ended)
+{
+	if (ended)
+		free(ended->exe);
+	free(ended);
+}
+
 static int remember_end(struct neighbours *n, const struct process *process)
 {
-	struct ended *grown = array__grow(n->ended, n->nr_ended, &n->ended_capacity, sizeof(*grown));
-	char *exe = strdup(process__exe(process));
+	struct ended *ended = calloc(1, sizeof(*ended));
 
-	if (grown)
-		n->ended = grown;
-	if (!grown || !exe) {
-		free(exe);
+	if (ended)
+		ended->exe = strdup(process__exe(process));
+	if (!ended || !ended->exe || table__insert(&n->ended, &ended->node, hash_of(process->tgid))) {
+		ended__free(ended);
 		return -ENOMEM;
 	}
-	grown[n->nr_ended++] = (struct ended){ .tgid = process->tgid, .start_ns = process->start_ns, .exe = exe };
+	ended->tgid = process->tgid;
+	ended->start_ns = process->start_ns;
 	return 0;
 }
 
@@ -89,8 +103,8 @@ static void on_end(struct neighbours *n, const struct process_event *event)
 		enter_burst(n, process);
 	if (process->group && is_short)
 		err = bursts__end(process->group, process->start_ns, event->ts_ns, event->cpu_ns) ?: err;
-	else if (process->group)
-		bursts__leave(process->group);
+	else
+		process__leave_burst(process);
 	process->group = NULL;
 	if (err)
 		n->err = err;
@@ -114,6 +128,8 @@ int neighbours__drain(struct neighbours *n)
 {
 	int err = snoop_session__drain(n->session, on_record, n);
 
+	if (err >= 0)
+		err = process_sweep__run(&n->sweep, n->session, n->processes, on_record, n);
 	return err < 0 ? err : n->err;
 }
 
@@ -165,9 +181,10 @@ int neighbours__new(struct neighbours **out)
 
 static void forget_ended(struct neighbours *n)
 {
-	for (size_t i = 0; i < n->nr_ended; i++)
-		free(n->ended[i].exe);
-	n->nr_ended = 0;
+	struct table_node *node;
+
+	while ((node = table__take(&n->ended)))
+		ended__free(TABLE_ENTRY(node, struct ended, node));
 }
 
 static void forget_report(struct neighbours *n)
@@ -182,9 +199,7 @@ static void forget_report(struct neighbours *n)
 static void leave_group(void *context, struct process *process)
 {
 	(void)context;
-	if (process->group)
-		bursts__leave(process->group);
-	process->group = NULL;
+	process__leave_burst(process);
 }
 
 void neighbours__free(struct neighbours *n)
@@ -200,7 +215,6 @@ void neighbours__free(struct neighbours *n)
 	forget_report(n);
 	for (size_t i = 0; i < MAX_TAKEN; i++)
 		free(n->taken[i].exe);
-	free(n->ended);
 	free(n->report);
 	free(n);
 }
@@ -209,9 +223,13 @@ void neighbours__free(struct neighbours *n)
 
 static const struct ended *find_ended(const struct neighbours *n, uint32_t tgid)
 {
-	for (size_t i = 0; i < n->nr_ended; i++) {
-		if (n->ended[i].tgid == tgid)
-			return &n->ended[i];
+	struct table_node *node = table__find(&n->ended, hash_of(tgid));
+
+	for (; node; node = table__find_next(node)) {
+		const struct ended *ended = TABLE_ENTRY(node, struct ended, node);
+
+		if (ended->tgid == tgid)
+			return ended;
 	}
 	return NULL;
 }

@@ -12,6 +12,7 @@ struct processes {
 	struct process *ended; /* of the last event */
 	char path[SNOOP_NAME_BYTES];
 	uint64_t nr_missed_ends;
+	uint64_t sweep;
 };
 
 static uint64_t hash_of(uint32_t tgid)
@@ -92,6 +93,7 @@ static struct process *add(struct processes *processes, uint32_t tgid, uint64_t 
 	process->refs = 1;
 	process->tgid = tgid;
 	process->start_ns = start_ns;
+	process->sweep = processes->sweep;
 	memcpy(process->comm, comm, TP_COMM_LEN);
 	if (table__insert(&processes->table, &process->node, hash_of(tgid))) {
 		free(process);
@@ -174,6 +176,7 @@ static struct process *meet(struct processes *processes, const struct snoop_proc
 	/* One that was known only as somebody's parent has no parent yet. */
 	if (!process->ppid && link_parent(processes, process, p))
 		return NULL;
+	process->sweep = processes->sweep;
 	memcpy(process->comm, p->comm, TP_COMM_LEN);
 	process->uid = p->uid;
 	if (p->cgroup_id)
@@ -206,6 +209,30 @@ bool processes__follow(struct processes *processes, uint32_t tgid)
 uint64_t processes__nr_missed_ends(const struct processes *processes)
 {
 	return processes->nr_missed_ends;
+}
+
+void processes__begin_sweep(struct processes *processes)
+{
+	processes->sweep++;
+}
+
+void processes__end_sweep(struct processes *processes, void (*fn)(struct process *process))
+{
+	for (size_t i = 0; i < processes->table.nr_slots; i++) {
+		struct table_node *node = processes->table.slots[i], *next;
+
+		for (; node; node = next) {
+			struct process *process = TABLE_ENTRY(node, struct process, node);
+
+			next = node->next;
+			if (process->sweep == processes->sweep)
+				continue;
+			/* One that is known only as somebody's maker may be a kernel thread, of which nothing is heard. */
+			processes->nr_missed_ends += process->ppid > 0;
+			fn(process);
+			take_out(processes, process);
+		}
+	}
 }
 
 size_t process__ancestry(const struct process *process,

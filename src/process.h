@@ -39,6 +39,7 @@ struct process {
 	uint32_t execs; /* seen */
 	uint64_t start_ns;
 	uint64_t cgroup_id; /* 0: not known */
+	uint64_t sweep; /* the last one before which something was heard of it */
 	bool followed; /* it, or an ancestor, was chosen by processes__follow() */
 	char comm[TP_COMM_LEN];
 	struct burst_group *group; /* the user's, inherited by nobody */
@@ -87,7 +88,15 @@ int process__set_image(struct process *process, const char *exe, const char *arg
 /* From now on the process and all that descends from it is "followed". False: no such process. */
 bool processes__follow(struct processes *processes, uint32_t tgid);
 
-/* Ends of processes that were noticed only because their pid was given out again. */
+/*
+ * Finds the processes whose end was lost: between the two calls a SNOOP_REC_LIVING is applied for each process
+ * there is, and then what was recorded meanwhile. Of whom nothing was heard has ended; @fn sees each of them
+ * for the last time.
+ */
+void processes__begin_sweep(struct processes *processes);
+void processes__end_sweep(struct processes *processes, void (*fn)(struct process *process));
+
+/* Ends of processes that were noticed because their pid was given out again, or by a sweep. */
 uint64_t processes__nr_missed_ends(const struct processes *processes);
 
 /* The executable's path, or the name where that is not known. */

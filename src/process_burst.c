@@ -15,8 +15,14 @@ int process__enter_burst(struct process *process, struct bursts *bursts)
 		snprintf(terminated[i], sizeof(terminated[i]), "%.*s", TP_COMM_LEN, ancestors[i]->comm);
 		names[i] = terminated[i];
 	}
-	if (process->group)
-		bursts__leave(process->group);
+	process__leave_burst(process);
 	process->group = bursts__enter(bursts, process__exe(process), names, nr);
 	return process->group ? 0 : -ENOMEM;
+}
+
+void process__leave_burst(struct process *process)
+{
+	if (process->group)
+		bursts__leave(process->group);
+	process->group = NULL;
 }

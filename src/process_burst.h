@@ -9,4 +9,7 @@
 /* Puts @process into the group of what it executes now, out of the one it was in. -ENOMEM, or 0. */
 int process__enter_burst(struct process *process, struct bursts *bursts);
 
+/* Takes @process out of the group it is in, if any. */
+void process__leave_burst(struct process *process);
+
 #endif /* THREADPROF_PROCESS_BURST_H */

@@ -22,6 +22,7 @@
 #include "probes.h"
 #include "process.h"
 #include "process_burst.h"
+#include "process_sweep.h"
 #include "snoop_json.h"
 #include "snoop_session.h"
 #include "snoop_summary.h"
@@ -44,6 +45,7 @@ struct snoop {
 	const struct snoop_options *options;
 	struct snoop_session *session;
 	struct processes *processes;
+	struct process_sweep sweep;
 	struct bursts *bursts;
 	struct cgroups *cgroups;
 	struct snoop_summary summary;
@@ -167,7 +169,8 @@ static void write_lost(struct snoop *s, bool final)
 
 	snoop_session__read_losses(s->session, lost.kernel);
 	lost.missed_ends = processes__nr_missed_ends(s->processes);
-	if (!final && !memcmp(lost.kernel, s->lost.kernel, sizeof(lost.kernel)))
+	if (!final && lost.missed_ends == s->lost.missed_ends &&
+	    !memcmp(lost.kernel, s->lost.kernel, sizeof(lost.kernel)))
 		return;
 	s->lost = lost;
 	if (s->options->json)
@@ -229,8 +232,8 @@ static void on_end(struct snoop *s, const struct process_event *event)
 	}
 	if (process->group && wanted && !err)
 		err = bursts__end(process->group, process->start_ns, event->ts_ns, event->cpu_ns);
-	else if (process->group)
-		bursts__leave(process->group);
+	else
+		process__leave_burst(process);
 	process->group = NULL;
 	if (err && !s->err)
 		s->err = err;
@@ -363,6 +366,18 @@ static int set_up(struct snoop *s)
 	return 0;
 }
 
+/* Only those that look at cgroups need to hear of it. */
+static int check_cgroups(const struct snoop *s)
+{
+	const char *why = cgroups__why_unknown(s->cgroups);
+
+	if (why && s->options->cgroup)
+		return log__fail(-ENOTSUP, "cannot choose by cgroup: %s", why);
+	if (why && s->options->json)
+		log__warn("cgroup is null in all records: %s", why);
+	return 0;
+}
+
 /* --- the loop --- */
 
 static int drain(struct snoop *s)
@@ -372,6 +387,8 @@ static int drain(struct snoop *s)
 
 	s->wall_offset_ns = now_ns(CLOCK_REALTIME) - now_ns(CLOCK_MONOTONIC);
 	err = snoop_session__drain(s->session, on_record, s);
+	if (err >= 0 && !s->done)
+		err = process_sweep__run(&s->sweep, s->session, s->processes, on_record, s);
 	err = err < 0 ? err : s->err;
 	if (err)
 		return log__fail(err, "cannot read what the kernel recorded: %s", strerror(-err));
@@ -467,6 +484,8 @@ int snoop__run(const struct snoop_options *options)
 		err = probes__check_host();
 	if (!err)
 		err = set_up(&s);
+	if (!err)
+		err = check_cgroups(&s);
 	if (!err)
 		err = attach(&s);
 	if (!err) {

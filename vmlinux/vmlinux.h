@@ -70,6 +70,8 @@ struct pt_regs {
 	unsigned long r9;
 	unsigned long r8;
 	unsigned long ax;
+	unsigned long bx;
+	unsigned long cx;
 	unsigned long dx;
 	unsigned long si;
 	unsigned long di;

@@ -79,6 +79,21 @@ start() {
 	[[ $output == *"no process 2147483647"* ]]
 }
 
+@test "without cgroup version 2: --cgroup is refused, --json says that it is null" {
+	local without='
+		awk "\$3 == \"cgroup2\" { print \$2 }" /proc/self/mounts | tac | while read -r point; do
+			umount -l "$point"
+		done'
+	unshare -m sh -c "$without" || skip "needs to unmount cgroups in a mount namespace"
+	run timeout 10 unshare -m sh -c "$without"'; exec "$@"' sh "$THREADPROF" snoop --cgroup /
+	[ "$status" = 1 ]
+	[[ $output == *"no cgroup version 2"* ]]
+	run timeout 10 unshare -m sh -c "$without"'; exec "$@"' sh "$THREADPROF" snoop --json -d 0.3
+	[ "$status" = 0 ]
+	[[ $output == *"cgroup is null"*"no cgroup version 2"* ]]
+	[[ $output != *'"cgroup":"'* ]]
+}
+
 @test "a reader that goes away ends it quietly, code 0" {
 	local code
 	code=$(

@@ -135,7 +135,8 @@ def check_snoop(found, exe):
 def story():
     report, found, exe = watch_the_story()
     seen_by_both = check_report(report, exe), check_snoop(found, exe)
-    tp.assert_equal("starts of the bursts in both", *[[b["start_mono_ns"] for b in bursts] for bursts in seen_by_both])
+    starts = [[b["start_mono_ns"] for b in bursts] for bursts in seen_by_both]
+    tp.assert_equal("starts of the bursts in both", *starts)
 
 
 @test("a quiet host: no bursts")

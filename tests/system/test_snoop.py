@@ -186,6 +186,15 @@ def exec_fails():
                     [("/nonexistent/program", "ENOENT")])
 
 
+@test("an exec of a 32-bit program that fails")
+def exec_fails_32():
+    process, found = check_special("exec-fails-32", options=("--failed",))
+    if (process["exit_code"], process["signal"]) != (127, None):
+        tp.skip("this kernel does not take 32-bit system calls")
+    failed = [(r["exe"], r["error"]) for r in found.of("exec") if r["pid"] == process["pid"]]
+    tp.assert_equal("failed execs", failed, [("/nonexistent/32-bit", "ENOENT")])
+
+
 @test("128 KiB of arguments are cut, and that is said")
 def long_args():
     for options, size in (((), 256), (("--args-bytes", "16384"), 16384)):
@@ -246,6 +255,27 @@ def orphan():
     orphans = found.made_by(maker)
     tp.assert_equal("exit codes", [p["exit_code"] for p in orphans], [9])
     tp.assert_equal("ancestry", [p["ancestry"][-2:] for p in orphans], [["spawn", "spawn"]])
+
+
+@test("ends that are lost: the processes are not taken for living any longer")
+def lost_ends():
+    sleepers = [tp.start_process(["sleep", "1000"]) for _ in range(3)]
+    snoop = Snoop("--ring-bytes", "4096")
+    snoop.process.send_signal(tp.signal.SIGSTOP)
+    for _ in range(100):
+        subprocess.run(["/bin/true"], check=True)
+    for sleeper in sleepers:
+        tp.stop_process(sleeper)
+    snoop.process.send_signal(tp.signal.SIGCONT)
+    tp.wait_until(lambda: any('"missed_ends":' in line and '"missed_ends":0' not in line for line in snoop.lines()),
+                  what="the ends are missed")
+    found = snoop.stop()
+    lost = found.of("lost")[-1]
+    tp.assert_at_least("ends lost", lost["exit"], 3)
+    tp.assert_at_least("ends missed", lost["missed_ends"], 3)
+    tp.assert_at_most("ends missed", lost["missed_ends"], lost["exit"])
+    pids = {sleeper.pid for sleeper in sleepers}
+    tp.assert_equal("records of them", [p for p in found.processes if p["pid"] in pids], [])
 
 
 # ---- filters -------------------------------------------------------------------------------------

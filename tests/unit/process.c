@@ -227,6 +227,36 @@ static void test_pid_reuse(void **state)
 	processes__free(all);
 }
 
+static size_t nr_gone;
+
+static void gone(struct process *process)
+{
+	assert_int_equal(process->tgid, 101);
+	nr_gone++;
+}
+
+static void test_sweep(void **state)
+{
+	struct processes *all = processes__new();
+
+	(void)state;
+	fork_(all, 100, 10, 1, 1, "listed");
+	fork_(all, 101, 11, 100, 10, "gone");
+	fork_(all, 102, 12, 100, 10, "just ended");
+	processes__begin_sweep(all);
+	simple(all, SNOOP_REC_LIVING, identity(100, 10, 1, 1, "listed"));
+	exit_(all, identity(102, 12, 100, 10, "just ended"), 20, 0);
+	fork_(all, 103, 20, 100, 10, "just made");
+	nr_gone = 0;
+	processes__end_sweep(all, gone);
+	assert_int_equal(nr_gone, 1);
+	assert_int_equal(processes__nr_missed_ends(all), 1);
+	assert_non_null(processes__find(all, 100));
+	assert_null(processes__find(all, 101));
+	assert_non_null(processes__find(all, 103));
+	processes__free(all);
+}
+
 static void test_living(void **state)
 {
 	struct processes *all = processes__new();
@@ -400,6 +430,7 @@ int main(void)
 		cmocka_unit_test(test_ancestry_of_the_dead),
 		cmocka_unit_test(test_names_of_makers),
 		cmocka_unit_test(test_pid_reuse),
+		cmocka_unit_test(test_sweep),
 		cmocka_unit_test(test_living),
 		cmocka_unit_test(test_follow),
 		cmocka_unit_test(test_paths),

@@ -200,6 +200,24 @@ static void exec_fails(void)
 	_exit(127);
 }
 
+/* As a 32-bit program does it; a kernel that runs only 64-bit programs kills it. */
+static void exec_fails_32(void)
+{
+	long result = -ENOSYS;
+#ifdef __x86_64__
+	char *path = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+
+	if (path == MAP_FAILED)
+		_exit(125);
+	strcpy(path, "/nonexistent/32-bit");
+	__asm__ volatile("int $0x80"
+			 : "=a"(result)
+			 : "a"(11), "b"(path), "c"(0), "d"(0)
+			 : "memory", "r8", "r9", "r10", "r11");
+#endif
+	_exit(result == -ENOENT ? 127 : 126);
+}
+
 static void long_args(void)
 {
 	static char *argv[NR_LONG_ARGS + 3];
@@ -295,6 +313,7 @@ static const struct special {
 	{ "leader-first", leader_first },
 	{ "killed", killed },
 	{ "exec-fails", exec_fails },
+	{ "exec-fails-32", exec_fails_32 },
 	{ "long-args", long_args },
 	{ "renamed", renamed },
 	{ "escapes", escapes_in_args },
