@@ -88,7 +88,7 @@ static __always_inline enum tp_state fd__classify(struct thread *t, struct task_
 		if (reads) {
 			t->block_again = t->read_file == (__u64)file;
 			t->read_file = (__u64)file;
-			return peer__classify(t, task->pid, file);
+			return peer__classify(t, t->tid, file);
 		}
 		t->block_what = BLOCK_PEER;
 		t->block_file = (__u64)file;
@@ -113,7 +113,7 @@ static __always_inline enum tp_state poll__classify(struct thread *t, struct tas
 		file = NULL;
 	if (file && bpf_map_lookup_elem(&conns, &file))
 		file = NULL;
-	return peer__classify(t, task->pid, file);
+	return peer__classify(t, t->tid, file);
 }
 
 enum tp_state block__classify(struct thread *t, struct task_struct *task, long task_state, __u64 now,
@@ -140,7 +140,7 @@ enum tp_state block__classify(struct thread *t, struct task_struct *task, long t
 	case SC_ACCEPT:
 		return TP_IDLE;
 	case SC_POLL:
-		return peer__classify(t, task->pid, NULL);
+		return peer__classify(t, t->tid, NULL);
 	case SC_POLL_FDS:
 		return poll__classify(t, task, regs, is_current);
 	case SC_CONNECT:
@@ -148,7 +148,7 @@ enum tp_state block__classify(struct thread *t, struct task_struct *task, long t
 	case SC_FUTEX:
 		return lock__classify(t, task, regs, is_current);
 	case SC_FUTEX_WAITV:
-		if (thread__has_in_hand(t, task->pid)) {
+		if (thread__has_in_hand(t, t->tid)) {
 			t->not_in_hand = TP_IDLE;
 			return TP_WAIT;
 		}

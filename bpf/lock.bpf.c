@@ -81,14 +81,14 @@ enum tp_state lock__classify(struct thread *t, struct task_struct *task, struct 
 	    cmd != FUTEX_LOCK_PI && cmd != FUTEX_LOCK_PI2)
 		return TP_OTHER;
 	t->lock_addr = addr;
-	t->lock_kind = futex__kind(task->tgid, cmd, addr, regs__arg2(regs));
+	t->lock_kind = futex__kind(t->tgid, cmd, addr, regs__arg2(regs));
 	if (t->lock_kind == TP_LOCK_MUTEX || t->lock_kind == TP_LOCK_RWLOCK || t->lock_kind == TP_LOCK_GIL) {
 		t->block_what = BLOCK_LOCK;
 		t->lock_owner = is_current ? lock__owner(t->lock_kind, cmd, addr) : 0;
 		return TP_LOCK;
 	}
 	t->lock_owner = 0;
-	in_hand = thread__has_in_hand(t, task->pid);
+	in_hand = thread__has_in_hand(t, t->tid);
 	if (!in_hand) {
 		t->tent_state = TP_WAIT;
 		t->tent_what = BLOCK_LOCK;

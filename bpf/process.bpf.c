@@ -11,18 +11,19 @@ static __always_inline void process__report(struct task_struct *task, __u32 what
 	if (!rec)
 		return;
 	rec->what = what;
-	rec->tgid = task->tgid;
-	rec->ppid = task->real_parent->tgid;
+	rec->tgid = pidns__tgid(task);
+	rec->ppid = pidns__tgid(task->real_parent);
 	rec->pad = 0;
 	bpf_probe_read_kernel(rec->comm, sizeof(rec->comm), task->comm);
 	rec__submit(rec);
 }
 
-static __always_inline void target__add(__u32 tgid)
+static __always_inline void target__add(struct task_struct *task)
 {
+	__u32 tgid = pidns__tgid(task);
 	__u8 one = 1;
 
-	target_filter[(__u16)tgid] = 1;
+	target_filter[(__u16)task->tgid] = 1;
 	if (bpf_map_update_elem(&targets, &tgid, &one, BPF_ANY))
 		loss__count(TP_LOSS_THREAD);
 }
@@ -40,7 +41,7 @@ static __always_inline void on_fork(struct task_struct *parent, struct task_stru
 		return;
 	now = bpf_ktime_get_ns();
 	if (is_process)
-		target__add(child->tgid);
+		target__add(child);
 	t = thread__create(child);
 	if (!t) {
 		loss__count(TP_LOSS_THREAD);
@@ -82,14 +83,15 @@ static __always_inline void on_exec(struct task_struct *task, __u32 old_tid)
 		t->busy_ns += bpf_ktime_get_ns() - t->busy_since;
 	t->in_hand = 0;
 	t->tent_file = 0;
+	thread__note_ids(t, task);
 	process__report(task, TP_PROCESS_EXEC, bpf_ktime_get_ns());
 }
 
 static __always_inline void on_exit(struct task_struct *task, bool group_dead)
 {
 	struct tp_rec_thread *rec;
-	__u32 tid = task->pid;
 	struct thread *t;
+	__u32 tid;
 	__u64 now;
 
 	if (!active || !task__may_be_target(task))
@@ -97,6 +99,7 @@ static __always_inline void on_exit(struct task_struct *task, bool group_dead)
 	t = thread__get(task);
 	if (!t || t->exited)
 		return;
+	tid = t->tid;
 	now = bpf_ktime_get_ns();
 	if (!t->since_ns)
 		thread__begin(t, TP_CPU, now);
@@ -113,13 +116,13 @@ static __always_inline void on_exit(struct task_struct *task, bool group_dead)
 		rec->flags = TP_THREAD_EXITED;
 		rec__submit(rec);
 	}
-	thread__forget(task);
 	if (group_dead) {
-		__u32 tgid = task->tgid;
+		__u32 tgid = t->tgid;
 
 		process__report(task, TP_PROCESS_EXIT, now);
 		bpf_map_delete_elem(&targets, &tgid);
 	}
+	thread__forget(task);
 }
 
 SEC("tp_btf/sched_process_fork")

@@ -528,8 +528,8 @@ static __always_inline int on_sys_exit(struct pt_regs *regs, long ret)
 	c.t = thread__get(c.task);
 	if (!c.t)
 		return 0;
-	c.tid = c.task->pid;
-	c.tgid = c.task->tgid;
+	c.tid = c.t->tid;
+	c.tgid = c.t->tgid;
 	c.now = bpf_ktime_get_ns();
 	if (c.t->state != TP_CPU && c.t->since_ns && !c.t->exited)
 		thread__came_on_unseen(c.t, c.task, c.now);

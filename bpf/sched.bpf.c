@@ -52,9 +52,12 @@ static __always_inline __u64 run_queue__taken(const struct run_queue *rq, __u64 
 
 static __noinline void thief__add(struct task_struct *task, __u64 ns)
 {
-	struct tp_thief_key key = { .tgid = task->tgid, .epoch = epoch };
-	struct tp_thief *thief = bpf_map_lookup_elem(&thieves, &key), first = {};
+	struct tp_thief_key key = { .tgid = pidns__tgid(task), .epoch = epoch };
+	struct tp_thief *thief, first = {};
 
+	if (!key.tgid)
+		key.tgid = TP_THIEF_OUTSIDE | task->tgid;
+	thief = bpf_map_lookup_elem(&thieves, &key);
 	if (!thief) {
 		bpf_probe_read_kernel(first.comm, sizeof(first.comm), task->group_leader->comm);
 		bpf_map_update_elem(&thieves, &key, &first, BPF_NOEXIST);
@@ -154,7 +157,7 @@ void thread__came_on_unseen(struct thread *t, struct task_struct *task, __u64 no
 	__u64 came_ns = thread__came_on_ns(t, task, now);
 
 	if (thread__is_blocked(t))
-		thread__woken_unseen(t, task->pid, compat__run_delay(task), came_ns);
+		thread__woken_unseen(t, t->tid, compat__run_delay(task), came_ns);
 	if (t->runq_cpu != RUNQ_NOWHERE)
 		run_queue__add(t->runq_cpu, -1, came_ns);
 	t->runq_cpu = RUNQ_NOWHERE;
@@ -184,7 +187,7 @@ static __always_inline void thread__leave_cpu(struct thread *t, struct task_stru
 	if (t->state != TP_CPU)
 		thread__came_on_unseen(t, task, now);
 	if (t->block_what)
-		block__account(t, task->tgid);
+		block__account(t, t->tgid);
 	thread__note_accounts(t, task, now);
 	if (preempt || !task_state)
 		thread__wait_for_cpu(t, bpf_get_smp_processor_id(), now);
@@ -201,13 +204,13 @@ static __always_inline void thread__get_cpu(struct thread *t, struct task_struct
 	if (!t->since_ns)
 		thread__begin(t, TP_RUNQ, now);
 	else if (thread__is_blocked(t))
-		thread__woken_unseen(t, task->pid, compat__run_delay_of_next(task), now);
+		thread__woken_unseen(t, t->tid, compat__run_delay_of_next(task), now);
 	else if (t->state == TP_RUNQ && t->runq_cpu != RUNQ_NOWHERE)
 		run_queue__add(t->runq_cpu, -1, now);
 	t->runq_cpu = RUNQ_NOWHERE;
 	thread__enter(t, TP_CPU, now);
 	if (t->block_what)
-		block__account(t, task->tgid);
+		block__account(t, t->tgid);
 }
 
 static __always_inline void on_switch(bool preempt, struct task_struct *prev, struct task_struct *next,
@@ -247,7 +250,7 @@ static __always_inline void on_wakeup(struct task_struct *task)
 	}
 	if (!thread__is_blocked(t))
 		return; /* woken before it slept, or a thread's first wake-up */
-	thread__unblock(t, task->pid, now);
+	thread__unblock(t, t->tid, now);
 	t->runq_cpu = compat__task_cpu(task);
 	run_queue__add(t->runq_cpu, 1, now);
 }
@@ -268,7 +271,7 @@ static __always_inline void on_waking(struct task_struct *task)
 	t = thread__get(task);
 	if (!t)
 		return;
-	t->waker_tid = waker->pid;
+	t->waker_tid = pidns__tid(waker);
 	t->waker_ns = bpf_ktime_get_ns();
 }
 

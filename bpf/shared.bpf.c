@@ -21,4 +21,8 @@ __u32 epoch;
 __u64 losses[TP_NR_LOSSES];
 __u64 nr_debts;
 
+const volatile bool is_in_pid_namespace = false;
+__u32 viewer_level;
+__u64 viewer_ns;
+
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -12,9 +12,13 @@
 
 static __always_inline bool task__is_target(struct task_struct *task)
 {
-	__u32 tgid = task->tgid;
+	__u32 tgid;
 
-	return task__may_be_target(task) && bpf_map_lookup_elem(&targets, &tgid);
+	/* In another namespace userspace can't fill in the filter: adopt_threads() does. */
+	if (!is_in_pid_namespace && !task__may_be_target(task))
+		return false;
+	tgid = pidns__tgid(task);
+	return bpf_map_lookup_elem(&targets, &tgid);
 }
 
 /*
@@ -30,8 +34,10 @@ int adopt_threads(struct bpf_iter__task *ctx)
 	long task_state;
 	__u32 state;
 
+	pidns__note_viewer();
 	if (!task || !task__is_target(task))
 		return 0;
+	target_filter[(__u16)task->tgid] = 1;
 	t = thread__create(task);
 	if (!t) {
 		loss__count(TP_LOSS_THREAD);
@@ -128,7 +134,7 @@ int snapshot_threads(struct bpf_iter__task *ctx)
 	rec__head(&rec.h, TP_REC_THREAD, sizeof(rec), bpf_ktime_get_ns());
 	if (rec.h.ts_ns < since_ns)
 		rec.h.ts_ns = since_ns;
-	snapshot__close(&rec, t, task->pid, since_ns);
+	snapshot__close(&rec, t, t->tid, since_ns);
 	bpf_seq_write(ctx->meta->seq, &rec, sizeof(rec));
 	return 0;
 }
@@ -170,7 +176,7 @@ int snapshot_sockets(struct bpf_iter__task_file *ctx)
 		return 0;
 	rec__head(&rec.h, TP_REC_SOCKET, sizeof(rec), bpf_ktime_get_ns());
 	rec.file = (__u64)file;
-	rec.tgid = task->tgid;
+	rec.tgid = pidns__tgid(task);
 	rec.fd = ctx->fd;
 	rec.inode = BPF_CORE_READ(file, f_inode, i_ino);
 	rec.family = BPF_CORE_READ(sk, __sk_common.skc_family);

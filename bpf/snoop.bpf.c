@@ -9,6 +9,7 @@
 #include <bpf/bpf_tracing.h>
 
 #include "compat.bpf.h"
+#include "pidns.bpf.h"
 #include "snoop_records.h"
 
 #define PF_KTHREAD 0x00200000
@@ -18,6 +19,10 @@
 
 const volatile bool has_group_dead = true;
 const volatile __u32 max_args_bytes = 256;
+
+const volatile bool is_in_pid_namespace = false;
+__u32 viewer_level;
+__u64 viewer_ns;
 
 bool active; /* userspace sets it when all is attached */
 __u64 losses[SNOOP_NR_LOSSES];
@@ -70,11 +75,11 @@ static __always_inline void process__fill(struct snoop_process *p, struct task_s
 {
 	struct task_struct *parent = task->real_parent->group_leader;
 
-	p->tgid = task->tgid;
+	p->tgid = pidns__tgid(task);
 	p->uid = (__u32)bpf_get_current_uid_gid();
 	p->start_ns = task->group_leader->start_time;
 	p->cgroup_id = bpf_get_current_cgroup_id();
-	p->ppid = parent->tgid;
+	p->ppid = pidns__tgid(parent);
 	p->pad = 0;
 	p->parent_start_ns = parent->start_time;
 	bpf_probe_read_kernel(p->comm, sizeof(p->comm), task->comm);
@@ -86,7 +91,7 @@ int BPF_PROG(snoop_fork, struct task_struct *parent, struct task_struct *child)
 {
 	struct snoop_rec *rec;
 
-	if (!active || child->tgid == parent->tgid || child->flags & PF_KTHREAD)
+	if (!active || child->tgid == parent->tgid || child->flags & PF_KTHREAD || !pidns__tgid(child))
 		return 0;
 	rec = bpf_ringbuf_reserve(&events, sizeof(*rec), 0);
 	if (!rec) {
@@ -170,7 +175,7 @@ int BPF_PROG(snoop_exec, struct task_struct *task)
 	struct snoop_rec_exec *rec;
 	struct mm_struct *mm;
 
-	if (!active)
+	if (!active || !pidns__tgid(task))
 		return 0;
 	rec = bpf_ringbuf_reserve(&events, sizeof(*rec) + max_args_bytes, 0);
 	if (!rec) {
@@ -246,7 +251,7 @@ int BPF_PROG(snoop_failed, struct pt_regs *regs, long ret)
 	if (ret >= 0 || !active)
 		return 0;
 	task = bpf_get_current_task_btf();
-	if (!is_exec(task, regs, &path))
+	if (!is_exec(task, regs, &path) || !pidns__tgid(task))
 		return 0;
 	rec = bpf_ringbuf_reserve(&events, sizeof(*rec), 0);
 	if (!rec) {
@@ -312,7 +317,7 @@ int snoop_exit(__u64 *ctx)
 	bool group_dead = has_group_dead ? ctx[1] & 1 : !task->signal->live.counter;
 	struct snoop_rec_exit *rec;
 
-	if (!active || !group_dead || task->flags & PF_KTHREAD)
+	if (!active || !group_dead || task->flags & PF_KTHREAD || !pidns__tgid(task))
 		return 0;
 	rec = bpf_ringbuf_reserve(&events, sizeof(*rec), 0);
 	if (!rec) {
@@ -356,13 +361,14 @@ int snoop_living(struct bpf_iter__task *ctx)
 	struct task_struct *task = ctx->task, *parent;
 	struct snoop_rec rec = {};
 
+	pidns__note_viewer();
 	if (!task || task->pid != task->tgid || task->flags & PF_KTHREAD)
 		return 0;
 	rec__head(&rec.h, SNOOP_REC_LIVING, sizeof(rec));
 	parent = task->real_parent->group_leader;
-	rec.p.tgid = task->tgid;
+	rec.p.tgid = pidns__tgid(task);
 	rec.p.start_ns = task->start_time;
-	rec.p.ppid = parent->tgid;
+	rec.p.ppid = pidns__tgid(parent);
 	rec.p.parent_start_ns = parent->start_time;
 	bpf_probe_read_kernel(rec.p.comm, sizeof(rec.p.comm), task->comm);
 	bpf_probe_read_kernel(rec.p.parent_comm, sizeof(rec.p.parent_comm), parent->comm);

@@ -13,6 +13,7 @@
 #include <bpf/bpf_tracing.h>
 
 #include "compat.bpf.h"
+#include "pidns.bpf.h"
 #include "threadprof.h"
 
 /* What a blocked stretch is added to, beside the thread's state. */
@@ -54,6 +55,11 @@ struct tentative_wait {
 struct thread {
 	__u64 since_ns; /* begin of the open stretch; 0: not accounted yet */
 	__u64 birth_ns;
+	/* As threadprof sees them; own_tid: as the thread sees it itself. */
+	__u32 tgid;
+	__u32 tid;
+	__u32 own_tid;
+	__u32 pad_tid;
 	__u64 state_ns[TP_NR_STATES];
 	__u32 state; /* enum tp_state of the open stretch */
 	__u32 exited;
@@ -134,14 +140,14 @@ struct threads_map {
 struct threads_by_id_map {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 16384);
-	__type(key, __u64); /* tgid << 32 | tid */
+	__type(key, __u64); /* thread__id() */
 	__type(value, struct thread);
 };
 
 struct targets_map {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 4096);
-	__type(key, __u32); /* tgid */
+	__type(key, __u32); /* tgid as threadprof sees it */
 	__type(value, __u8);
 };
 
@@ -174,7 +180,7 @@ extern struct conns_map conns SEC(".maps");
 extern struct debts_map debts SEC(".maps");
 
 /*
- * One byte for each value of the low 16 bits of a tgid: 0 means that no task of such a tgid is a target.
+ * One byte for each value of the low 16 bits of a tgid, the kernel's own: 0 means that no task of such a tgid is a target.
  * The first look of every program, so that a stranger costs two loads. The exact answer is whether the
  * task has a struct thread.
  */
@@ -194,6 +200,7 @@ static __always_inline bool task__may_be_target(struct task_struct *task)
 	return target_filter[(__u16)task->tgid];
 }
 
+/* By the kernel's own ids: nothing outside sees it. */
 static __always_inline __u64 thread__id(__u32 tgid, __u32 tid)
 {
 	return (__u64)tgid << 32 | tid;
@@ -210,18 +217,31 @@ static __always_inline struct thread *thread__get(struct task_struct *task)
 	return bpf_map_lookup_elem(&threads_by_id, &id);
 }
 
+static __always_inline void thread__note_ids(struct thread *t, struct task_struct *task)
+{
+	t->tgid = pidns__tgid(task);
+	t->tid = pidns__tid(task);
+	t->own_tid = pidns__own_tid(task);
+}
+
 static const __u64 blank_thread[sizeof(struct thread) / 8];
 
 /* The same for a thread that becomes a target's: in a map, blank unless it was there; NULL: there is no room. */
 static __always_inline struct thread *thread__create(struct task_struct *task)
 {
+	struct thread *t;
 	__u64 id;
 
-	if (has_task_storage)
-		return bpf_task_storage_get(&threads, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
-	id = thread__id(task->tgid, task->pid);
-	bpf_map_update_elem(&threads_by_id, &id, blank_thread, BPF_NOEXIST);
-	return bpf_map_lookup_elem(&threads_by_id, &id);
+	if (has_task_storage) {
+		t = bpf_task_storage_get(&threads, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	} else {
+		id = thread__id(task->tgid, task->pid);
+		bpf_map_update_elem(&threads_by_id, &id, blank_thread, BPF_NOEXIST);
+		t = bpf_map_lookup_elem(&threads_by_id, &id);
+	}
+	if (t)
+		thread__note_ids(t, task);
+	return t;
 }
 
 /* Task storage goes with its task; an entry of the map has to go before its id is another's. */
@@ -336,8 +356,8 @@ static __always_inline void thread__note_tentative(struct thread *t)
 static __always_inline void thread__fill(struct tp_rec_thread *rec, const struct thread *t,
 					 struct task_struct *task)
 {
-	rec->tgid = task->tgid;
-	rec->tid = task->pid;
+	rec->tgid = t->tgid;
+	rec->tid = t->tid;
 	rec->start_ns = task->start_time;
 	rec->birth_ns = t->birth_ns;
 	bpf_probe_read_kernel(rec->comm, sizeof(rec->comm), task->comm);
@@ -351,7 +371,7 @@ static __always_inline void thread__fill(struct tp_rec_thread *rec, const struct
 	rec->lock_addr = 0;
 	rec->lock_since = 0;
 	rec->lock_owner = 0;
-	rec->pad = 0;
+	rec->own_tid = t->own_tid;
 }
 
 /*

@@ -337,9 +337,13 @@ static void name_locks(struct collector *collector)
 	size_t count;
 	struct report_lock *locks = locks__list(collector->profile.locks, &count);
 
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
+		if (locks[i].owner_tid)
+			locks[i].owner_tid = threads__tid_of(collector->profile.threads, locks[i].tgid,
+							     locks[i].owner_tid);
 		names__lock(collector->names, locks[i].tgid, locks[i].addr, locks[i].kind, locks[i].name,
 			    sizeof(locks[i].name));
+	}
 }
 
 static void name_peers(struct collector *collector)

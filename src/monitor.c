@@ -19,6 +19,7 @@
 #include "feature.h"
 #include "json.h"
 #include "log.h"
+#include "pidns.h"
 #include "probes.h"
 #include "session.h"
 #include "target.h"
@@ -415,6 +416,8 @@ int monitor__run(const struct options *options)
 	if (!err)
 		err = take_signals(&m);
 	writer__init(&m.writer, STDOUT_FILENO);
+	if (!err)
+		err = pidns__check_proc();
 	if (!err)
 		err = find_targets(&m);
 	if (!err)

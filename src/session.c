@@ -13,6 +13,7 @@
 
 #include "each_entry.h"
 #include "log.h"
+#include "pidns.h"
 #include "probes.h"
 #include "programs.h"
 #include "threadprof.skel.h"
@@ -92,6 +93,7 @@ static int configure(struct session *session, const struct session_config *confi
 		return err;
 	skel->rodata->has_prev_state = probes.has_prev_state;
 	skel->rodata->has_group_dead = probes.has_group_dead;
+	skel->rodata->is_in_pid_namespace = pidns__is_nested();
 	skel->rodata->follow_forks = config->follow_forks;
 	if (config->ring_bytes)
 		bpf_map__set_max_entries(skel->maps.events, config->ring_bytes);

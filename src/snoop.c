@@ -19,6 +19,7 @@
 #include "cgroup.h"
 #include "line.h"
 #include "log.h"
+#include "pidns.h"
 #include "probes.h"
 #include "process.h"
 #include "process_burst.h"
@@ -480,6 +481,8 @@ int snoop__run(const struct snoop_options *options)
 	int err = take_signals(&s);
 
 	writer__init(&s.writer, STDOUT_FILENO);
+	if (!err)
+		err = pidns__check_proc();
 	if (!err)
 		err = probes__check_host();
 	if (!err)

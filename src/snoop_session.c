@@ -12,6 +12,7 @@
 #include <bpf/libbpf.h>
 
 #include "log.h"
+#include "pidns.h"
 #include "probes.h"
 #include "snoop.skel.h"
 
@@ -56,6 +57,7 @@ static int load(struct snoop_session *session, const struct snoop_session_config
 	if (!skel)
 		return log__fail(-errno, "cannot open the BPF programs: %s", strerror(errno));
 	skel->rodata->has_group_dead = probes.has_group_dead;
+	skel->rodata->is_in_pid_namespace = pidns__is_nested();
 	skel->rodata->max_args_bytes = config->args_bytes;
 	bpf_program__set_autoload(skel->progs.snoop_failed, config->failed);
 	bpf_program__set_autoload(skel->progs.snoop_switch, config->exact_cpu);
@@ -88,12 +90,23 @@ int snoop_session__open(const struct snoop_session_config *config, struct snoop_
 	return err;
 }
 
+static void ignore(void *context, const struct tp_rec *rec)
+{
+	(void)context;
+	(void)rec;
+}
+
 int snoop_session__attach(struct snoop_session *session)
 {
 	int err = snoop_bpf__attach(session->skel);
 
 	if (err)
 		return log__fail(err, "cannot attach the BPF programs: %s", strerror(-err));
+	/* The iterator finds out whose ids are to be told, which is to be known before the first event. */
+	if (pidns__is_nested())
+		err = snoop_session__each_living(session, ignore, NULL);
+	if (err)
+		return log__fail(err, "cannot list the processes there are: %s", strerror(-err));
 	session->skel->bss->active = true;
 	return 0;
 }

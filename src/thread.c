@@ -232,6 +232,23 @@ void threads__next(struct threads *threads)
 	threads->nr_exited = 0;
 }
 
+uint32_t threads__tid_of(const struct threads *threads, uint32_t tgid, uint32_t own_tid)
+{
+	bool is_elsewhere = false;
+
+	for (size_t i = 0; i < threads->nr; i++) {
+		const struct known *known = known__find(threads, threads->list[i].tid);
+
+		if (!known || known->last.tgid != tgid)
+			continue;
+		if (known->last.own_tid == own_tid)
+			return known->tid;
+		is_elsewhere = is_elsewhere || (known->last.own_tid && known->last.own_tid != known->tid);
+	}
+	/* One of a process that shares the lock, or one that has ended. */
+	return is_elsewhere ? 0 : own_tid;
+}
+
 const char *threads__comm(const struct threads *threads, uint32_t tid)
 {
 	const struct known *known = known__find(threads, tid);

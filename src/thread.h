@@ -31,6 +31,12 @@ void threads__report(struct threads *threads, struct report *report);
 /* Forgets the interval, and threads that were not seen in it nor in the one before. */
 void threads__next(struct threads *threads);
 
+/*
+ * The id, as threadprof sees it, of the thread that calls itself @own_tid in its own PID namespace, which
+ * that of process @tgid is; 0: it is not known.
+ */
+uint32_t threads__tid_of(const struct threads *threads, uint32_t tgid, uint32_t own_tid);
+
 /* The name of a thread that was seen in this interval or the one before; NULL if it was not. */
 const char *threads__comm(const struct threads *threads, uint32_t tid);
 

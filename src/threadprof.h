@@ -161,8 +161,8 @@ struct tp_rec_thread {
 	__u32 lock_kind;  /* of the lock wait that is still open */
 	__u64 lock_addr;  /* 0: none is open */
 	__u64 lock_since; /* when it began */
-	__u32 lock_owner;
-	__u32 pad;
+	__u32 lock_owner; /* as the thread itself would name it */
+	__u32 own_tid; /* the thread's id in its own PID namespace; tid: in threadprof's */
 };
 
 enum tp_process_what {
@@ -255,7 +255,7 @@ struct tp_lock {
 	__u64 waits;
 	__u64 wait_ns;
 	__u64 max_ns;
-	__u32 owner_tid; /* holder when the longest wait with a known one began; 0: not known */
+	__u32 owner_tid; /* holder, as in lock_owner, when the longest wait with a known one began; 0: not known */
 	__u32 pad;
 };
 
@@ -277,6 +277,9 @@ struct tp_file_key {
 	__u32 epoch;
 	char name[TP_NAME_LEN];
 };
+
+/* A thief in no PID namespace that threadprof sees has the kernel's id, with this bit set. */
+#define TP_THIEF_OUTSIDE 0x80000000
 
 struct tp_thief_key {
 	__u32 tgid;

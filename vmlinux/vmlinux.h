@@ -251,6 +251,18 @@ struct sched_info {
 	unsigned long long last_queued;
 };
 
+struct pid_namespace;
+
+struct upid {
+	int nr;
+	struct pid_namespace *ns;
+};
+
+struct pid {
+	unsigned int level;
+	struct upid numbers[1]; /* one for each namespace that it is in, the initial one first */
+};
+
 struct task_struct {
 	struct thread_info thread_info;
 	void *stack;
@@ -267,6 +279,7 @@ struct task_struct {
 	struct sched_info sched_info;
 	struct task_struct *real_parent;
 	struct task_struct *group_leader;
+	struct pid *thread_pid;
 	struct list_head thread_node;
 	struct files_struct *files;
 	struct signal_struct *signal;

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: (GPL-2.0 OR BSD-2-Clause) */
+/*
+ * Ids of processes and threads as the one who runs threadprof sees them. In a PID namespace the kernel's own
+ * ids (task_struct::pid, ::tgid) mean nothing to userspace, and /proc lists others. So every id that
+ * userspace gives or gets is translated where a task comes into view, and kept in struct thread; in the
+ * initial namespace that is the kernel's id, and the code for the rest is dead.
+ */
+#ifndef THREADPROF_PIDNS_BPF_H
+#define THREADPROF_PIDNS_BPF_H
+
+#include "vmlinux.h"
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+
+/* Userspace: threadprof runs in a PID namespace other than the initial one. */
+extern const volatile bool is_in_pid_namespace;
+
+/* The namespace of threadprof: its depth, and its address. Set by pidns__note_viewer(). */
+extern __u32 viewer_level;
+extern __u64 viewer_ns;
+
+/* The number that @pid has in the namespace at @level of those it is in, and that namespace; 0: none. */
+static __always_inline __u32 pid__number(__u64 pid, __u32 level, __u64 *ns)
+{
+	const struct upid *upid;
+
+	*ns = 0;
+	if (!pid || level > BPF_CORE_READ((const struct pid *)pid, level))
+		return 0;
+	upid = (const struct upid *)(pid + bpf_core_field_offset(struct pid, numbers) +
+				     level * bpf_core_type_size(struct upid));
+	*ns = (__u64)BPF_CORE_READ(upid, ns);
+	return BPF_CORE_READ(upid, nr);
+}
+
+/* Called by a program that threadprof itself runs: an iterator. Before it, nobody is in the namespace. */
+static __always_inline void pidns__note_viewer(void)
+{
+	struct task_struct *self;
+	__u64 pid, ns;
+
+	if (!is_in_pid_namespace || viewer_ns)
+		return;
+	self = (struct task_struct *)bpf_get_current_task();
+	pid = (__u64)BPF_CORE_READ(self, thread_pid);
+	viewer_level = BPF_CORE_READ((const struct pid *)pid, level);
+	pid__number(pid, viewer_level, &ns);
+	viewer_ns = ns;
+}
+
+/* The id of @task, any thread, in threadprof's namespace; 0: it is not in that. */
+static __always_inline __u32 pidns__tid(struct task_struct *task)
+{
+	__u64 ns;
+	__u32 tid;
+
+	if (!is_in_pid_namespace)
+		return task->pid;
+	tid = pid__number((__u64)BPF_CORE_READ(task, thread_pid), viewer_level, &ns);
+	return ns && ns == viewer_ns ? tid : 0;
+}
+
+/* The same for its process. */
+static __always_inline __u32 pidns__tgid(struct task_struct *task)
+{
+	__u64 ns;
+	__u32 tgid;
+
+	if (!is_in_pid_namespace)
+		return task->tgid;
+	tgid = pid__number((__u64)BPF_CORE_READ(task, group_leader, thread_pid), viewer_level, &ns);
+	return ns && ns == viewer_ns ? tgid : 0;
+}
+
+/* The id of @task as it sees it itself: what gettid(2) returns to it, and what glibc keeps in its locks. */
+static __always_inline __u32 pidns__own_tid(struct task_struct *task)
+{
+	__u64 pid = (__u64)BPF_CORE_READ(task, thread_pid), ns;
+
+	return pid ? pid__number(pid, BPF_CORE_READ((const struct pid *)pid, level), &ns) : 0;
+}
+
+#endif /* THREADPROF_PIDNS_BPF_H */
