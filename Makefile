@@ -4,7 +4,7 @@
 # Plain `make` downloads nothing.
 
 # Libraries of the program, as pkg-config names: scripts/deps.sh knows their packages.
-PKGS := libbpf libelf libdw zlib json-c
+PKGS := libbpf libelf libdw zlib json-c libcap
 
 PREFIX ?= /usr/local
 BINDIR ?= $(PREFIX)/bin

@@ -42,6 +42,7 @@ libelf        libelf-dev                   elfutils-libelf-devel        libelf-d
 libdw         libdw-dev                    elfutils-devel               libdw-devel              libelf
 zlib          zlib1g-dev                   zlib-devel                   zlib-devel               zlib
 json-c        libjson-c-dev                json-c-devel                 libjson-c-devel          json-c
+libcap        libcap-dev                   libcap-devel                 libcap-devel             libcap
 libmicrohttpd libmicrohttpd-dev            libmicrohttpd-devel          libmicrohttpd-devel      libmicrohttpd
 sanitizers    gcc,libc6-dev                libasan,libubsan             gcc                      gcc
 c++           g++                          gcc-c++                      gcc-c++                  gcc

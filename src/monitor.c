@@ -21,6 +21,7 @@
 #include "log.h"
 #include "pidns.h"
 #include "probes.h"
+#include "rights.h"
 #include "session.h"
 #include "target.h"
 #include "text.h"
@@ -141,6 +142,14 @@ static int find_targets(struct monitor *m)
 	return err;
 }
 
+static void drop_rights(void)
+{
+	int err = rights__drop();
+
+	if (err)
+		log__warn("cannot give up the rights that are no longer needed: %s", strerror(-err));
+}
+
 static int attach(struct monitor *m)
 {
 	const struct options *options = m->options;
@@ -156,6 +165,7 @@ static int attach(struct monitor *m)
 		.nr_slowest = NR_SLOWEST,
 		.quiet_ns = options->interval_ns / 10 < QUIET_NS ? options->interval_ns / 10 : QUIET_NS,
 	};
+	struct neighbours *neighbours = NULL;
 	int err = session__open(&config, &m->session);
 
 	if (!err)
@@ -165,10 +175,15 @@ static int attach(struct monitor *m)
 		err = targets__add_descendants(&m->targets);
 	if (err)
 		return err;
-	err = collector__init(&m->collector, m->session, &m->targets, &requests, options->resolve);
 	/* A report without bursts is better than none. */
-	if (!err)
-		m->bursts_error = neighbours__new(&m->collector.neighbours);
+	m->bursts_error = neighbours__new(&neighbours);
+	/* After the last attach, before the first thread of ours. */
+	drop_rights();
+	err = collector__init(&m->collector, m->session, &m->targets, &requests, options->resolve);
+	if (err)
+		neighbours__free(neighbours);
+	else
+		m->collector.neighbours = neighbours;
 	if (!err)
 		err = collector__start(&m->collector);
 	if (err)
@@ -237,11 +252,12 @@ static int submit(struct monitor *m, const struct report *report, const struct r
 
 static int say_features(struct monitor *m)
 {
-	struct report_feature features[NR_FEATURES];
+	struct report_feature features[NR_FEATURES + RIGHTS_NR_FEATURES];
 	int err = 0;
 
 	features__read(m->session, m->bursts_error, features);
-	for (size_t i = 0; i < NR_FEATURES && !err; i++) {
+	rights__features(&m->targets, features + NR_FEATURES);
+	for (size_t i = 0; i < NR_FEATURES + RIGHTS_NR_FEATURES && !err; i++) {
 		if (features[i].reason)
 			log__warn("%s is %s: %s; remedy: %s", features[i].name, features[i].state, features[i].reason,
 				  features[i].remedy);

@@ -2,8 +2,6 @@
 #include "probes.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,11 +9,7 @@
 #include <bpf/btf.h>
 
 #include "log.h"
-
-/* Bits of CapEff in /proc/self/status, include/uapi/linux/capability.h. */
-#define CAP_BIT_SYS_ADMIN 21
-#define CAP_BIT_PERFMON 38
-#define CAP_BIT_BPF 39
+#include "rights.h"
 
 int probes__tracepoint_args(const struct btf *btf, const char *name)
 {
@@ -103,22 +97,6 @@ int probes__read_kernel(struct probes *probes)
 	return 0;
 }
 
-static uint64_t effective_capabilities(void)
-{
-	char line[256];
-	uint64_t caps = 0;
-	FILE *status = fopen("/proc/self/status", "re");
-
-	if (!status)
-		return 0;
-	while (fgets(line, sizeof(line), status)) {
-		if (sscanf(line, "CapEff: %" SCNx64, &caps) == 1)
-			break;
-	}
-	fclose(status);
-	return caps;
-}
-
 static bool lockdown_is_confidentiality(void)
 {
 	char line[128] = "";
@@ -132,21 +110,28 @@ static bool lockdown_is_confidentiality(void)
 	return strstr(line, "[confidentiality]") != NULL;
 }
 
+bool probes__find_lack(struct host_lack *lack)
+{
+	if (!rights__may_trace())
+		*lack = (struct host_lack){ -EPERM, "tracing needs the capabilities CAP_BPF and CAP_PERFMON (or CAP_SYS_ADMIN)",
+					    "run it as root, for example with sudo" };
+	else if (rights__is_in_user_namespace())
+		*lack = (struct host_lack){ -EPERM, "threadprof runs in a user namespace, whose root has no rights over the "
+					    "kernel", "run it as root of the host, or in a container without one" };
+	else if (lockdown_is_confidentiality())
+		*lack = (struct host_lack){ -EPERM, "the kernel is locked down (lockdown=confidentiality), which forbids all "
+					    "tracing", "boot with lockdown=integrity or none" };
+	else if (access("/sys/kernel/btf/vmlinux", R_OK))
+		*lack = (struct host_lack){ -ENOENT, "this kernel does not describe its types (no /sys/kernel/btf/vmlinux)",
+					    "threadprof needs one built with CONFIG_DEBUG_INFO_BTF=y" };
+	else
+		return false;
+	return true;
+}
+
 int probes__check_host(void)
 {
-	uint64_t caps = effective_capabilities();
-	bool is_admin = caps & (1ULL << CAP_BIT_SYS_ADMIN);
-	bool has_bpf = caps & (1ULL << CAP_BIT_BPF);
-	bool has_perfmon = caps & (1ULL << CAP_BIT_PERFMON);
+	struct host_lack lack;
 
-	if (!is_admin && !(has_bpf && has_perfmon))
-		return log__fail(-EPERM, "tracing needs the capabilities CAP_BPF and CAP_PERFMON (or CAP_SYS_ADMIN): "
-					 "run it as root, for example with sudo");
-	if (lockdown_is_confidentiality())
-		return log__fail(-EPERM, "the kernel is locked down (lockdown=confidentiality), which forbids all tracing: "
-					 "boot with lockdown=integrity or none");
-	if (access("/sys/kernel/btf/vmlinux", R_OK))
-		return log__fail(-ENOENT, "this kernel does not describe its types (no /sys/kernel/btf/vmlinux): "
-					  "threadprof needs one built with CONFIG_DEBUG_INFO_BTF=y");
-	return 0;
+	return probes__find_lack(&lack) ? log__fail(lack.err, "%s: %s", lack.reason, lack.remedy) : 0;
 }

@@ -40,10 +40,17 @@ void probes__read(const struct btf *btf, struct probes *probes);
  */
 int probes__read_kernel(struct probes *probes);
 
-/*
- * Can this process load tracing programs here? 0, or a negative errno after one sentence that says what
- * is missing and how to get it: capabilities, BTF, lockdown.
- */
+/* What keeps this process from loading tracing programs here, and what to do about it. Static strings. */
+struct host_lack {
+	int err;
+	const char *reason;
+	const char *remedy;
+};
+
+/* Finds the first such thing: capabilities, a user namespace, lockdown, BTF. false: there is none. */
+bool probes__find_lack(struct host_lack *lack);
+
+/* The same as one sentence on stderr and a negative errno; 0: there is none. */
 int probes__check_host(void);
 
 #endif /* THREADPROF_PROBES_H */

@@ -21,6 +21,7 @@
 #include "log.h"
 #include "pidns.h"
 #include "probes.h"
+#include "rights.h"
 #include "process.h"
 #include "process_burst.h"
 #include "process_sweep.h"
@@ -321,6 +322,9 @@ static int attach(struct snoop *s)
 		err = snoop_session__attach(s->session);
 	if (err)
 		return err;
+	err = rights__drop();
+	if (err)
+		log__warn("cannot give up the rights that are no longer needed: %s", strerror(-err));
 	/* After the attach: what is made from now on is seen, what was made before is listed. */
 	err = snoop_session__each_living(s->session, on_record, s);
 	if (err || s->err)

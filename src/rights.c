@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause)
+#include "rights.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/capability.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* PROC_USER_INIT_INO of include/linux/proc_ns.h. */
+#define INITIAL_USER_NAMESPACE 0xeffffffdU
+
+/*
+ * What is needed as long as threadprof runs. CAP_BPF: before 6.0 every call of bpf(2) asks for it where
+ * unprivileged BPF is off. CAP_PERFMON: to attach to processes that come later. CAP_SYS_PTRACE: /proc/PID/exe,
+ * maps, root and fd of other users' processes. CAP_DAC_READ_SEARCH: their files, and the names of cgroups.
+ */
+static const cap_value_t kept[] = { CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH };
+
+#define NR_KEPT ((int)(sizeof(kept) / sizeof(kept[0])))
+
+static bool is_set(cap_t caps, cap_value_t cap, cap_flag_t flag)
+{
+	cap_flag_value_t value;
+
+	return !cap_get_flag(caps, cap, flag, &value) && value == CAP_SET;
+}
+
+bool rights__has(int cap)
+{
+	cap_t caps = cap_get_proc();
+	bool has = caps && is_set(caps, cap, CAP_EFFECTIVE);
+
+	cap_free(caps);
+	return has;
+}
+
+bool rights__may_trace(void)
+{
+	return rights__has(CAP_SYS_ADMIN) || (rights__has(CAP_BPF) && rights__has(CAP_PERFMON));
+}
+
+bool rights__is_in_user_namespace(void)
+{
+	struct stat st;
+
+	return !stat("/proc/self/ns/user", &st) && st.st_ino != INITIAL_USER_NAMESPACE;
+}
+
+/* Sets in @to what is kept of @from: in both sets, because what is needed is used without asking each time. */
+static int keep(cap_t to, cap_t from, cap_value_t cap)
+{
+	if (!is_set(from, cap, CAP_PERMITTED))
+		return 0;
+	return cap_set_flag(to, CAP_PERMITTED, 1, &cap, CAP_SET) || cap_set_flag(to, CAP_EFFECTIVE, 1, &cap, CAP_SET);
+}
+
+static int reduce(cap_t to, cap_t from)
+{
+	int failed = 0;
+
+	for (int i = 0; i < NR_KEPT; i++)
+		failed |= keep(to, from, kept[i]);
+	/* As it stands in for these where they are not there. */
+	if (!is_set(from, CAP_BPF, CAP_PERMITTED) || !is_set(from, CAP_PERFMON, CAP_PERMITTED))
+		failed |= keep(to, from, CAP_SYS_ADMIN);
+	return failed || cap_set_proc(to) ? -errno : 0;
+}
+
+/* What an exec could bring back: nothing is executed any more. Ours to change only with CAP_SETPCAP. */
+static void empty_bounding_set(void)
+{
+	for (cap_value_t cap = 0; cap_get_bound(cap) >= 0; cap++) {
+		if (cap_drop_bound(cap))
+			break;
+	}
+}
+
+int rights__drop(void)
+{
+	cap_t before = cap_get_proc(), after = cap_init();
+	int err = before && after ? 0 : -ENOMEM;
+
+	if (!err && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+		err = -errno;
+	if (!err) {
+		empty_bounding_set();
+		/* Also empties the inheritable set, and with it the ambient one. */
+		err = reduce(after, before);
+	}
+	cap_free(before);
+	cap_free(after);
+	return err;
+}
+
+bool rights__may_look_into(uint32_t tgid)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%u/maps", tgid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return errno != EACCES && errno != EPERM;
+	close(fd);
+	return true;
+}
+
+void rights__features(const struct targets *targets, struct report_feature features[RIGHTS_NR_FEATURES])
+{
+	size_t closed = 0;
+
+	for (size_t i = 0; i < targets->nr; i++)
+		closed += !rights__may_look_into(targets->list[i].tgid);
+	features[RIGHTS_SYMBOLS] = (struct report_feature){ .name = "symbols", .state = "on" };
+	if (closed) {
+		features[RIGHTS_SYMBOLS].state = closed < targets->nr ? "fallback" : "off";
+		features[RIGHTS_SYMBOLS].reason = "the target's memory map is closed to threadprof: its locks have no "
+						  "names, and Python's GIL is not told from other locks";
+		features[RIGHTS_SYMBOLS].remedy = "run as the target's user, with all capabilities that the target has, "
+						  "or add CAP_SYS_PTRACE";
+	}
+	features[RIGHTS_EXECUTABLES] = (struct report_feature){ .name = "executables", .state = "on" };
+	if (!rights__has(CAP_SYS_PTRACE)) {
+		features[RIGHTS_EXECUTABLES].state = "fallback";
+		features[RIGHTS_EXECUTABLES].reason = "other users' processes that run already are known by their name, "
+						      "not by the path of their executable";
+		features[RIGHTS_EXECUTABLES].remedy = "add CAP_SYS_PTRACE";
+	}
+}
