@@ -163,26 +163,57 @@ static void tell_lock_ranges(struct collector *collector)
 	collector->ranges_changed = false;
 }
 
-int collector__start(struct collector *collector)
+/* Makes the targets that are not yet watched known to all who follow them. */
+static int watch_targets(struct collector *collector)
 {
 	const struct targets *targets = collector->targets;
-	struct tp_queue queue;
-	struct report ignored = { 0 };
 	int err = 0;
 
-	for (size_t i = 0; i < targets->nr && !err; i++)
-		err = session__add_target(collector->session, targets->list[i].tgid);
-	for (size_t i = 0; i < targets->nr; i++)
-		names__on_process(collector->names, targets->list[i].tgid);
+	for (size_t i = 0; i < targets->nr && !err; i++) {
+		struct target_process *process = &targets->list[i];
+
+		if (process->is_watched || !process->alive)
+			continue;
+		err = session__add_target(collector->session, process->tgid);
+		process->is_watched = !err;
+		names__on_process(collector->names, process->tgid);
+	}
 	tell_lock_ranges(collector);
+	return err;
+}
+
+/* Attached first, looked second: what is opened between the two is seen twice, and counted once. */
+static int adopt_conns(struct collector *collector)
+{
+	int err;
+
+	if (!session__has(collector->session, SESSION_SOCKETS))
+		return 0;
+	err = look_at_sockets(collector);
+	sockets__each_accepted(collector->sockets, add_existing_conn, collector);
+	return err;
+}
+
+int collector__admit(struct collector *collector)
+{
+	int err = watch_targets(collector);
+
+	if (!err)
+		err = session__adopt(collector->session);
+	return err ?: adopt_conns(collector);
+}
+
+int collector__start(struct collector *collector)
+{
+	struct tp_queue queue;
+	struct report ignored = { 0 };
+	int err = watch_targets(collector);
+
 	if (!err)
 		err = session__activate(collector->session);
-	/* Attached first, looked second: what is opened between the two is seen twice, and counted once. */
-	if (!err && session__has(collector->session, SESSION_SOCKETS)) {
-		err = look_at_sockets(collector);
-		sockets__each_accepted(collector->sockets, add_existing_conn, collector);
-		sockets__report(collector->sockets, 0, &ignored);
-	}
+	if (!err)
+		err = adopt_conns(collector);
+	sockets__report(collector->sockets, 0, &ignored);
 	collector->begin_ns = clock__now_ns();
 	collector->cpu_ns_before = own_cpu_ns();
 	session__read_queue(collector->session, &queue);
@@ -201,6 +232,9 @@ static void on_process(struct collector *collector, const struct tp_rec_process 
 	case TP_PROCESS_FORK:
 		if (targets__add(collector->targets, rec->tgid, rec->comm, -1))
 			collector->profile.out_of_memory++;
+		process = targets__find(collector->targets, rec->tgid);
+		if (process)
+			process->is_watched = true;
 		names__on_fork(collector->names, rec->tgid, rec->ppid);
 		collector->ranges_changed = true;
 		break;

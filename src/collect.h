@@ -41,6 +41,9 @@ void collector__free(struct collector *collector);
 /* Tells the session of the targets, adopts their threads and connections, and begins the first interval. */
 int collector__start(struct collector *collector);
 
+/* Does the same for targets that were added since, by other means than the kernel side's own word. Negative errno. */
+int collector__admit(struct collector *collector);
+
 /* Takes what is in the ring buffer; many times in an interval. Negative errno. */
 int collector__drain(struct collector *collector);
 

@@ -34,6 +34,8 @@
 #define PATIENCE_SIGNALLED_MS 500
 #define PATIENCE_MS 10000
 #define NR_SLOWEST 5
+/* How often a cgroup is looked at for processes that were moved into it; forks are seen as they happen. */
+#define SCOPE_NS NS_PER_SEC
 /*
  * A response is taken for complete when nothing followed its last write for this long, or a tenth of the
  * interval if that is less. Shorter, and a slow stream would be counted before its end; longer, and more of
@@ -41,11 +43,12 @@
  */
 #define QUIET_NS NS_PER_SEC
 
-enum event { EVENT_DRAIN, EVENT_INTERVAL, EVENT_END, EVENT_SIGNAL, EVENT_TARGET };
+enum event { EVENT_DRAIN, EVENT_INTERVAL, EVENT_END, EVENT_SIGNAL, EVENT_TARGET, EVENT_SCOPE };
 
 struct monitor {
 	const struct options *options;
 	struct targets targets;
+	struct scope scope; /* whose processes are the targets */
 	struct session *session;
 	struct collector collector;
 	struct writer writer;
@@ -54,6 +57,7 @@ struct monitor {
 	int drain_fd;
 	int interval_fd;
 	int end_fd;
+	int scope_fd;
 	int signal_fd;
 	uint64_t nr_reports;
 	uint64_t dropped_before; /* reports whose loss was told */
@@ -125,11 +129,27 @@ static void release_signals(void)
 	sigprocmask(SIG_UNBLOCK, &signals, NULL);
 }
 
+static int find_scope(struct monitor *m)
+{
+	const struct options *options = m->options;
+	int err = options->cgroup ? scope__find_cgroup(&m->scope, options->cgroup) :
+				    scope__find_container(&m->scope, options->container);
+	int found = err ? 0 : targets__add_scope(&m->targets, &m->scope);
+
+	if (err)
+		return err;
+	if (found < 0)
+		return log__fail(found, "cannot read which processes are in %s: %s", m->scope.path, strerror(-found));
+	return found ? 0 : log__fail(-ESRCH, "no process is in %s", m->scope.path);
+}
+
 static int find_targets(struct monitor *m)
 {
 	int err;
 
-	if (m->options->command) {
+	if (m->options->cgroup || m->options->container) {
+		err = find_scope(m);
+	} else if (m->options->command) {
 		err = command__start(&m->command, m->options->command);
 		if (!err)
 			err = targets__add(&m->targets, m->command.pid, m->options->command[0], m->command.pidfd);
@@ -137,7 +157,7 @@ static int find_targets(struct monitor *m)
 	} else {
 		err = targets__parse(&m->targets, m->options->pids);
 	}
-	for (size_t i = 0; i < m->targets.nr && !err; i++)
+	for (size_t i = 0; i < m->targets.nr && !err && !m->scope.path[0]; i++)
 		err = watch(m, m->targets.list[i].pidfd, EVENT_TARGET);
 	return err;
 }
@@ -194,10 +214,13 @@ static int attach(struct monitor *m)
 static int start_timers(struct monitor *m)
 {
 	const struct options *options = m->options;
+	uint64_t scope_ns = options->interval_ns < SCOPE_NS ? options->interval_ns : SCOPE_NS;
 	int err = start_timer(m, &m->drain_fd, DRAIN_NS, DRAIN_NS, EVENT_DRAIN);
 
 	if (!err)
 		err = start_timer(m, &m->interval_fd, options->interval_ns, options->interval_ns, EVENT_INTERVAL);
+	if (!err && m->scope.path[0])
+		err = start_timer(m, &m->scope_fd, scope_ns, scope_ns, EVENT_SCOPE);
 	if (!err && options->duration_ns)
 		err = start_timer(m, &m->end_fd, options->duration_ns, 0, EVENT_END);
 	if (!err)
@@ -342,6 +365,16 @@ static int drain(struct monitor *m)
 	return err;
 }
 
+static int look_at_scope(struct monitor *m)
+{
+	int found = targets__add_scope(&m->targets, &m->scope), err;
+
+	if (found < 0)
+		return log__fail(found, "cannot read which processes are in %s: %s", m->scope.path, strerror(-found));
+	err = found ? collector__admit(&m->collector) : 0;
+	return err ? log__fail(err, "cannot follow a process that has joined %s: %s", m->scope.path, strerror(-err)) : 0;
+}
+
 static int handle(struct monitor *m, enum event event, bool *interval_due)
 {
 	struct signalfd_siginfo info;
@@ -364,6 +397,9 @@ static int handle(struct monitor *m, enum event event, bool *interval_due)
 			release_signals();
 		}
 		return 0;
+	case EVENT_SCOPE:
+		read_timer(m->scope_fd);
+		return look_at_scope(m);
 	case EVENT_TARGET:
 		targets__check(&m->targets);
 		m->done = m->done || !m->targets.nr_alive;
@@ -424,6 +460,7 @@ int monitor__run(const struct options *options)
 		.drain_fd = -1,
 		.interval_fd = -1,
 		.end_fd = -1,
+		.scope_fd = -1,
 		.signal_fd = -1,
 		.command = COMMAND_INIT,
 	};
@@ -460,6 +497,7 @@ int monitor__run(const struct options *options)
 	targets__free(&m.targets);
 	writer__free(&m.writer);
 	close_fd(&m.end_fd);
+	close_fd(&m.scope_fd);
 	close_fd(&m.interval_fd);
 	close_fd(&m.drain_fd);
 	close_fd(&m.signal_fd);

@@ -24,6 +24,8 @@ enum {
 	OPT_REFUSE,
 	OPT_SWITCH_PROBE,
 	OPT_MAX_OVERHEAD,
+	OPT_CGROUP,
+	OPT_CONTAINER,
 };
 
 static const struct option long_options[] = {
@@ -41,6 +43,8 @@ static const struct option long_options[] = {
 	{ "refuse", required_argument, NULL, OPT_REFUSE },
 	{ "switch-probe", required_argument, NULL, OPT_SWITCH_PROBE },
 	{ "max-overhead", required_argument, NULL, OPT_MAX_OVERHEAD },
+	{ "cgroup", required_argument, NULL, OPT_CGROUP },
+	{ "container", required_argument, NULL, OPT_CONTAINER },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "version", no_argument, NULL, 'V' },
 	{ "help", no_argument, NULL, 'h' },
@@ -49,11 +53,14 @@ static const struct option long_options[] = {
 
 static const char help_text[] =
 	"Usage: threadprof [OPTION…] -p PID[,PID…]\n"
+	"       threadprof [OPTION…] --cgroup PATH | --container ID\n"
 	"       threadprof [OPTION…] -- COMMAND [ARG…]\n"
 	"Tell what a server's threads are doing and where its requests' time goes.\n"
 	"\n"
 	"  -p, --pid PID[,PID…]    the processes to profile\n"
 	"  -f, --follow            also their child processes, those they have and those to come\n"
+	"      --cgroup PATH       all processes in a cgroup and below it\n"
+	"      --container ID      all processes of a container; ID may be cut\n"
 	"  -i, --interval SECONDS  report every so many seconds (10)\n"
 	"  -n, --count COUNT       end after so many reports\n"
 	"  -d, --duration SECONDS  end after so many seconds\n"
@@ -131,6 +138,12 @@ static int parse_one(struct options *options, int option, const char *arg)
 			return usage("-p", arg, "all processes at once, separated by commas");
 		options->pids = arg;
 		return 0;
+	case OPT_CGROUP:
+		options->cgroup = arg;
+		return 0;
+	case OPT_CONTAINER:
+		options->container = arg;
+		return 0;
 	case 'f':
 		options->follow = true;
 		return 0;
@@ -189,6 +202,23 @@ static int parse_one(struct options *options, int option, const char *arg)
 	}
 }
 
+static int check_target(struct options *options)
+{
+	int given = !!options->pids + !!options->cgroup + !!options->container + !!options->command;
+
+	/* Who forks in a cgroup has its children there. */
+	if (options->cgroup || options->container)
+		options->follow = true;
+	if (given > 1 && options->command)
+		return log__fail(-EINVAL, "either -p or a command, not both: \"%s\" is one argument too many",
+				 options->command[0]);
+	if (given > 1)
+		return log__fail(-EINVAL, "only one of -p, --cgroup and --container: see 'threadprof --help'");
+	if (!given)
+		return log__fail(-EINVAL, "which process? Give -p PID, or a command after --: see 'threadprof --help'");
+	return 0;
+}
+
 int options__parse(struct options *options, int argc, char **argv)
 {
 	int option, done;
@@ -201,10 +231,5 @@ int options__parse(struct options *options, int argc, char **argv)
 	}
 	if (optind < argc)
 		options->command = argv + optind;
-	if (options->command && options->pids)
-		return log__fail(-EINVAL, "either -p or a command, not both: \"%s\" is one argument too many",
-				 argv[optind]);
-	if (!options->command && !options->pids)
-		return log__fail(-EINVAL, "which process? Give -p PID, or a command after --: see 'threadprof --help'");
-	return 0;
+	return check_target(options);
 }

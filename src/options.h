@@ -11,6 +11,8 @@
 
 struct options {
 	const char *pids; /* as given to -p; NULL: a command is to be started */
+	const char *cgroup;    /* a path; NULL: none */
+	const char *container; /* the beginning of an id; NULL: none */
 	char **command;	  /* NULL-terminated; NULL: none */
 	bool follow;
 	uint64_t interval_ns;

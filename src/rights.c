@@ -16,8 +16,11 @@
  * What is needed as long as threadprof runs. CAP_BPF: before 6.0 every call of bpf(2) asks for it where
  * unprivileged BPF is off. CAP_PERFMON: to attach to processes that come later. CAP_SYS_PTRACE: /proc/PID/exe,
  * maps, root and fd of other users' processes. CAP_DAC_READ_SEARCH: their files, and the names of cgroups.
+ * CAP_CHECKPOINT_RESTORE: /proc/PID/map_files, the way to a mapped file that was deleted.
  */
-static const cap_value_t kept[] = { CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH };
+static const cap_value_t kept[] = {
+	CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, CAP_CHECKPOINT_RESTORE,
+};
 
 #define NR_KEPT ((int)(sizeof(kept) / sizeof(kept[0])))
 
@@ -95,38 +98,57 @@ int rights__drop(void)
 	return err;
 }
 
-bool rights__may_look_into(uint32_t tgid)
+static bool may_open(uint32_t tgid, const char *name, int flags)
 {
 	char path[64];
 	int fd;
 
-	snprintf(path, sizeof(path), "/proc/%u/maps", tgid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	snprintf(path, sizeof(path), "/proc/%u/%s", tgid, name);
+	fd = open(path, flags | O_CLOEXEC);
 	if (fd < 0)
 		return errno != EACCES && errno != EPERM;
 	close(fd);
 	return true;
 }
 
+enum rights_view rights__view_of(uint32_t tgid)
+{
+	/* Newer kernels let CAP_PERFMON read the one and not the other. */
+	if (!may_open(tgid, "maps", O_RDONLY))
+		return VIEW_CLOSED;
+	return may_open(tgid, "root", O_PATH | O_DIRECTORY) ? VIEW_OPEN : VIEW_MAPS;
+}
+
+static struct report_feature symbols_feature(const struct targets *targets)
+{
+	static const struct report_feature features[] = {
+		[VIEW_CLOSED] = { "symbols", "off", "the target's memory map is closed to threadprof: its locks have no "
+				  "names, and Python's GIL is not told from other locks",
+				  "run as the target's user, or add CAP_SYS_PTRACE" },
+		[VIEW_MAPS] = { "symbols", "fallback", "the target's files are looked for under threadprof's own root: those of "
+				"a container are not found, and its locks have no names",
+				"run as the target's user, or add CAP_SYS_PTRACE" },
+		[VIEW_OPEN] = { "symbols", "on", NULL, NULL },
+	};
+	enum rights_view worst = VIEW_OPEN;
+
+	for (size_t i = 0; i < targets->nr; i++) {
+		enum rights_view view = rights__view_of(targets->list[i].tgid);
+
+		if (view < worst)
+			worst = view;
+	}
+	return features[worst];
+}
+
 void rights__features(const struct targets *targets, struct report_feature features[RIGHTS_NR_FEATURES])
 {
-	size_t closed = 0;
-
-	for (size_t i = 0; i < targets->nr; i++)
-		closed += !rights__may_look_into(targets->list[i].tgid);
-	features[RIGHTS_SYMBOLS] = (struct report_feature){ .name = "symbols", .state = "on" };
-	if (closed) {
-		features[RIGHTS_SYMBOLS].state = closed < targets->nr ? "fallback" : "off";
-		features[RIGHTS_SYMBOLS].reason = "the target's memory map is closed to threadprof: its locks have no "
-						  "names, and Python's GIL is not told from other locks";
-		features[RIGHTS_SYMBOLS].remedy = "run as the target's user, with all capabilities that the target has, "
-						  "or add CAP_SYS_PTRACE";
-	}
+	features[RIGHTS_SYMBOLS] = symbols_feature(targets);
 	features[RIGHTS_EXECUTABLES] = (struct report_feature){ .name = "executables", .state = "on" };
-	if (!rights__has(CAP_SYS_PTRACE)) {
-		features[RIGHTS_EXECUTABLES].state = "fallback";
-		features[RIGHTS_EXECUTABLES].reason = "other users' processes that run already are known by their name, "
-						      "not by the path of their executable";
-		features[RIGHTS_EXECUTABLES].remedy = "add CAP_SYS_PTRACE";
-	}
+	if (rights__has(CAP_SYS_PTRACE))
+		return;
+	features[RIGHTS_EXECUTABLES].state = "fallback";
+	features[RIGHTS_EXECUTABLES].reason = "other users' processes that run already are known by their name, not by "
+					      "the path of their executable";
+	features[RIGHTS_EXECUTABLES].remedy = "add CAP_SYS_PTRACE";
 }

@@ -23,8 +23,10 @@ bool rights__is_in_user_namespace(void);
  */
 int rights__drop(void);
 
-/* May the memory map of process @tgid be read, and with it the names of what is in there? */
-bool rights__may_look_into(uint32_t tgid);
+/* How much of a process can be seen in /proc: its memory map, which names its files, and the files. */
+enum rights_view { VIEW_CLOSED, VIEW_MAPS, VIEW_OPEN };
+
+enum rights_view rights__view_of(uint32_t tgid);
 
 enum { RIGHTS_SYMBOLS, RIGHTS_EXECUTABLES, RIGHTS_NR_FEATURES };
 

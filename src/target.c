@@ -172,6 +172,36 @@ int targets__parse(struct targets *targets, const char *arg)
 	return err;
 }
 
+/* --- cgroups --- */
+
+struct scope_walk {
+	struct targets *targets;
+	int nr_new;
+};
+
+static int add_of_scope(void *context, uint32_t pid)
+{
+	struct scope_walk *walk = context;
+	struct target_process *known = targets__find(walk->targets, pid);
+	struct proc_stat stat;
+	int err;
+
+	if ((known && known->alive) || pid == (uint32_t)getpid() || proc__read_stat(pid, &stat) ||
+	    (stat.flags & PF_KTHREAD) || has_ended(&stat))
+		return 0;
+	err = targets__add(walk->targets, pid, stat.comm, -1);
+	walk->nr_new += !err;
+	return err;
+}
+
+int targets__add_scope(struct targets *targets, const struct scope *scope)
+{
+	struct scope_walk walk = { .targets = targets };
+	int err = scope__each_pid(scope, add_of_scope, &walk);
+
+	return err ?: walk.nr_new;
+}
+
 /* --- descendants --- */
 
 static int read_all_stats(struct proc_stat **out, size_t *count)

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "scope.h"
 #include "threadprof.h"
 
 struct target_process {
@@ -15,6 +16,7 @@ struct target_process {
 	char comm[TP_COMM_LEN];
 	int pidfd; /* of a process that the user named; -1: followed */
 	bool alive;
+	bool is_watched; /* the kernel side knows it as a target */
 };
 
 struct targets {
@@ -33,6 +35,12 @@ int targets__parse(struct targets *targets, const char *arg);
 
 /* Adds a process; 0 also if it is there already. @pidfd is taken over. -ENOMEM. */
 int targets__add(struct targets *targets, uint32_t tgid, const char *comm, int pidfd);
+
+/*
+ * Adds the processes of @scope that are not there yet, threadprof and kernel threads left out. Returns how
+ * many, or negative errno.
+ */
+int targets__add_scope(struct targets *targets, const struct scope *scope);
 
 /* Adds all living descendants of the targets. -ENOMEM, or negative errno of reading /proc. */
 int targets__add_descendants(struct targets *targets);
