@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause)
 #include "feature.h"
 
+#include "pidns.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -90,4 +92,8 @@ void features__read(const struct session *session, int bursts_error,
 	features[i] = state_of("bursts", bursts_error,
 			       "the kernel refuses the tracepoints of process begins and ends: bursts of "
 			       "short-lived processes are not seen");
+	if (!bursts_error && pidns__is_nested())
+		features[i] = (struct report_feature){ "bursts", "fallback", "threadprof runs in a PID namespace: processes "
+						       "outside of it are not seen, but for the CPU time they take",
+						       "run it on the host, or with the host's PID namespace" };
 }

@@ -6,6 +6,16 @@
 #include <stdio.h>
 
 static bool is_verbose;
+static char *diverted_to; /* NULL: stderr */
+static size_t diverted_size;
+
+void log__divert(char *buf, size_t size)
+{
+	diverted_to = buf;
+	diverted_size = size;
+	if (buf)
+		buf[0] = '\0';
+}
 
 void log__set_verbose(bool verbose)
 {
@@ -21,6 +31,12 @@ __attribute__((format(printf, 2, 0))) static void say(const char *prefix, const 
 {
 	int saved_errno = errno;
 
+	if (diverted_to) {
+		if (!diverted_to[0])
+			vsnprintf(diverted_to, diverted_size, format, args);
+		errno = saved_errno;
+		return;
+	}
 	fprintf(stderr, "threadprof: %s", prefix);
 	vfprintf(stderr, format, args);
 	fputc('\n', stderr);

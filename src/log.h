@@ -4,6 +4,7 @@
 #define THREADPROF_LOG_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 /* What libbpf and we say beyond errors and warnings; off by default. */
 void log__set_verbose(bool verbose);
@@ -14,6 +15,12 @@ int log__fail(int err, const char *format, ...) __attribute__((format(printf, 2,
 
 void log__warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log__info(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/*
+ * From now on the first sentence goes to @buf, cut to @size bytes, and those after it nowhere: for who wants
+ * to know whether something works, and asks by trying. NULL: to stderr again.
+ */
+void log__divert(char *buf, size_t size);
 
 /* Only with --verbose. */
 void log__debug(const char *format, ...) __attribute__((format(printf, 1, 2)));

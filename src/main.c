@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "check.h"
 #include "log.h"
 #include "monitor.h"
 #include "options.h"
@@ -20,6 +21,17 @@ static int run_snoop(int argc, char **argv)
 	return snoop__run(&options) ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+static int run_check(int argc, char **argv)
+{
+	struct check_options options;
+	int err = check__parse(&options, argc, argv);
+
+	if (err)
+		return err < 0 ? EXIT_USAGE : EXIT_SUCCESS;
+	log__set_verbose(options.verbose);
+	return check__run(&options) ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
 int main(int argc, char **argv)
 {
 	struct options options;
@@ -27,6 +39,8 @@ int main(int argc, char **argv)
 
 	if (argc > 1 && !strcmp(argv[1], "snoop"))
 		return run_snoop(argc - 1, argv + 1);
+	if (argc > 1 && !strcmp(argv[1], "check"))
+		return run_check(argc - 1, argv + 1);
 	err = options__parse(&options, argc, argv);
 	if (err)
 		return err < 0 ? EXIT_USAGE : EXIT_SUCCESS;

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause)
+#include "check.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cgroup.h"
+#include "collect.h"
+#include "feature.h"
+#include "json.h"
+#include "log.h"
+#include "neighbours.h"
+#include "pidns.h"
+#include "probes.h"
+#include "rights.h"
+#include "session.h"
+#include "try_uprobe.h"
+
+#define ROOT_CGROUP_ID 1
+#define NAME_COLUMNS 22
+#define STATE_COLUMNS 10
+
+enum { OPT_JSON = 256 };
+
+static const struct option long_options[] = {
+	{ "pid", required_argument, NULL, 'p' },
+	{ "json", no_argument, NULL, OPT_JSON },
+	{ "verbose", no_argument, NULL, 'v' },
+	{ "help", no_argument, NULL, 'h' },
+	{ NULL, 0, NULL, 0 },
+};
+
+static const char help_text[] =
+	"Usage: threadprof check [OPTION…]\n"
+	"Find out by trying what this kernel, these rights and a process allow, and what to do\n"
+	"about the rest.\n"
+	"\n"
+	"  -p, --pid PID[,PID…]     also what these processes allow\n"
+	"      --json               one JSON object a line instead of text\n"
+	"  -v, --verbose            say more about what the kernel answers\n"
+	"  -h, --help               print this\n"
+	"\n"
+	"Exit status: 0 threads, requests and locks can be measured; 1 they can't; 2 wrong usage.\n";
+
+int check__parse(struct check_options *options, int argc, char **argv)
+{
+	int option;
+
+	*options = (struct check_options){ 0 };
+	while ((option = getopt_long(argc, argv, "+p:vh", long_options, NULL)) != -1) {
+		switch (option) {
+		case 'p':
+			if (options->pids)
+				return log__fail(-EINVAL, "-p takes all processes at once, separated by commas");
+			options->pids = optarg;
+			break;
+		case OPT_JSON:
+			options->json = true;
+			break;
+		case 'v':
+			options->verbose = true;
+			break;
+		case 'h':
+			fputs(help_text, stdout);
+			return 1;
+		default:
+			return log__fail(-EINVAL, "see 'threadprof check --help' for what it takes");
+		}
+	}
+	if (optind < argc)
+		return log__fail(-EINVAL, "\"%s\" is one argument too many: see 'threadprof check --help'", argv[optind]);
+	return 0;
+}
+
+/* --- findings --- */
+
+void check__add(struct check *check, const char *name, const char *state, const char *reason, const char *remedy)
+{
+	size_t i = check->nr;
+
+	if (i >= CHECK_MAX_FEATURES)
+		return;
+	if (reason)
+		snprintf(check->text[i], sizeof(check->text[i]), "%s", reason);
+	check->list[i] = (struct report_feature){
+		.name = name,
+		.state = state,
+		.reason = reason ? check->text[i] : NULL,
+		.remedy = remedy,
+	};
+	check->nr++;
+}
+
+static void add_all(struct check *check, const struct report_feature *features, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		check__add(check, features[i].name, features[i].state, features[i].reason, features[i].remedy);
+}
+
+/* --- the kernel --- */
+
+/* Loads and attaches what a report needs, and lets go of it again. */
+static void try_session(struct check *check)
+{
+	const struct session_config config = { .switch_probe = SWITCH_PROBE_AUTO };
+	struct report_feature features[NR_FEATURES];
+	struct neighbours *neighbours = NULL;
+	struct session *session = NULL;
+	char said[256];
+	int err, bursts_error;
+
+	log__divert(said, sizeof(said));
+	err = session__open(&config, &session);
+	if (!err)
+		err = session__attach(session);
+	bursts_error = err ? 0 : neighbours__new(&neighbours);
+	log__divert(NULL, 0);
+	if (err) {
+		check__add(check, "thread_states", "off", said, "a newer kernel, or one with fewer restrictions");
+		check->fails = true;
+	} else {
+		features__read(session, bursts_error, features);
+		add_all(check, features, NR_FEATURES);
+		check->fails = !session__has(session, SESSION_REQUESTS);
+	}
+	neighbours__free(neighbours);
+	session__free(session);
+}
+
+static void try_switch_function(struct check *check)
+{
+	const struct session_config config = { .switch_probe = SWITCH_PROBE_FUNCTION };
+	struct session *session = NULL;
+	char said[256];
+	int err;
+
+	log__divert(said, sizeof(said));
+	err = session__open(&config, &session);
+	log__divert(NULL, 0);
+	session__free(session);
+	if (err)
+		check__add(check, "finish_task_switch", "off", said, "none is needed where thread_states is on");
+	else
+		check__add(check, "finish_task_switch", "on", NULL, NULL);
+}
+
+static void check_uprobes(struct check *check)
+{
+	char text[128];
+	int err = try_uprobe();
+
+	if (!err) {
+		check__add(check, "uprobes", "on", NULL, NULL);
+		return;
+	}
+	snprintf(text, sizeof(text), "no function of a program can be probed: %s", strerror(-err));
+	check__add(check, "uprobes", "off", text,
+		   err == -EPERM || err == -EACCES ? "lower kernel.perf_event_paranoid below 3, or add CAP_SYS_ADMIN" :
+						     "a kernel built with CONFIG_UPROBE_EVENTS");
+}
+
+static void check_cgroups(struct check *check)
+{
+	struct cgroups *cgroups = cgroups__new();
+	bool known = cgroups && cgroups__path(cgroups, ROOT_CGROUP_ID);
+
+	cgroups__free(cgroups);
+	if (known)
+		check__add(check, "cgroup_names", "on", NULL, NULL);
+	else
+		check__add(check, "cgroup_names", "off", "'threadprof snoop' can't tell in which cgroup a process was",
+			   "add CAP_DAC_READ_SEARCH; mount cgroup version 2");
+}
+
+static void check_kernel(struct check *check, const struct targets *targets)
+{
+	struct report_feature features[RIGHTS_NR_FEATURES];
+	struct host_lack lack;
+
+	if (probes__find_lack(&lack)) {
+		check__add(check, "tracing", "off", lack.reason, lack.remedy);
+		check->fails = true;
+		return;
+	}
+	check__add(check, "tracing", "on", NULL, NULL);
+	try_session(check);
+	try_switch_function(check);
+	check_uprobes(check);
+	check_cgroups(check);
+	rights__features(targets, features);
+	for (int i = 0; i < RIGHTS_NR_FEATURES; i++) {
+		if (i != RIGHTS_SYMBOLS || targets->nr)
+			add_all(check, &features[i], 1);
+	}
+}
+
+/* --- output --- */
+
+static void print_text(const struct check *check)
+{
+	for (size_t i = 0; i < check->nr; i++) {
+		const struct report_feature *f = &check->list[i];
+
+		printf("%-*s%-*s%s\n", NAME_COLUMNS, f->name, f->reason ? STATE_COLUMNS : 0, f->state,
+		       f->reason ? f->reason : "");
+		if (f->remedy)
+			printf("%*sremedy: %s\n", NAME_COLUMNS + STATE_COLUMNS, "", f->remedy);
+	}
+}
+
+static int print_json(const struct check *check)
+{
+	struct timespec now;
+	int err = 0;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	for (size_t i = 0; i < check->nr && !err; i++)
+		err = json__write_feature(stdout, &check->list[i], &now, clock__now_ns());
+	return err;
+}
+
+int check__run(const struct check_options *options)
+{
+	struct check check = { 0 };
+	struct targets targets = { 0 };
+	char said[256];
+	int err = pidns__check_proc();
+
+	if (err)
+		return err;
+	log__divert(said, sizeof(said));
+	err = options->pids ? targets__parse(&targets, options->pids) : 0;
+	log__divert(NULL, 0);
+	check_kernel(&check, &targets);
+	for (size_t i = 0; i < targets.nr && !err; i++)
+		check__target(&check, &targets.list[i]);
+	if (err) {
+		check__add(&check, "target", "off", said, "another process");
+		check.fails = true;
+	}
+	targets__free(&targets);
+	err = 0;
+	if (options->json)
+		err = print_json(&check);
+	else
+		print_text(&check);
+	if (err || fflush(stdout))
+		return log__fail(err ?: -errno, "cannot write to standard output");
+	return check.fails ? -EOPNOTSUPP : 0;
+}
