@@ -225,14 +225,25 @@ test-vm: deps ## on other kernels, in virtual machines: QEMU, busybox, and a net
 
 # ---------------------------------------------------------------- the rest
 
-install: $(BUILD)/threadprof docs/threadprof.8 docs/threadprof-snoop.8 ## PREFIX=/usr/local, DESTDIR=
+# What docs/privileges.md says of each. chgrp comes first: it takes away what setcap gave.
+CAPABILITIES := cap_bpf,cap_perfmon,cap_sys_ptrace,cap_dac_read_search,cap_checkpoint_restore
+
+install: $(BUILD)/threadprof docs/threadprof.8 docs/threadprof-snoop.8 docs/threadprof-check.8 ## PREFIX=/usr/local, DESTDIR=, SETCAP=1 GROUP=name: without root for these
 	install -D -m 755 $(BUILD)/threadprof $(DESTDIR)$(BINDIR)/threadprof
 	install -D -m 644 docs/threadprof.8 $(DESTDIR)$(MANDIR)/man8/threadprof.8
 	install -D -m 644 docs/threadprof-snoop.8 $(DESTDIR)$(MANDIR)/man8/threadprof-snoop.8
+	install -D -m 644 docs/threadprof-check.8 $(DESTDIR)$(MANDIR)/man8/threadprof-check.8
+ifneq ($(GROUP),)
+	chgrp $(GROUP) $(DESTDIR)$(BINDIR)/threadprof
+	chmod 750 $(DESTDIR)$(BINDIR)/threadprof
+endif
+ifeq ($(SETCAP),1)
+	PATH=$$PATH:/usr/sbin:/sbin setcap $(CAPABILITIES)=ep $(DESTDIR)$(BINDIR)/threadprof
+endif
 
 uninstall: ## remove what install put there
 	rm -f $(DESTDIR)$(BINDIR)/threadprof $(DESTDIR)$(MANDIR)/man8/threadprof.8 \
-		$(DESTDIR)$(MANDIR)/man8/threadprof-snoop.8
+		$(DESTDIR)$(MANDIR)/man8/threadprof-snoop.8 $(DESTDIR)$(MANDIR)/man8/threadprof-check.8
 
 clean: ## remove everything that was built
 	rm -rf build threadprof threadprof-arm64

@@ -21,7 +21,7 @@ PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
 BUILD_NEEDS="cc clang bpftool pkg-config"
 UNIT_NEEDS="sanitizers cmocka c++"
-SYSTEM_NEEDS="bats python3 nginx redis-server wrk jdk curl tmux strace"
+SYSTEM_NEEDS="bats setpriv unshare setcap python3 nginx redis-server wrk jdk curl tmux strace"
 CROSS_NEEDS="cross-cc clang bpftool pkg-config"
 # What a test compares with, and leaves out where the system has no package of it.
 SYSTEM_EXTRAS="execsnoop"
@@ -48,6 +48,9 @@ sanitizers    gcc,libc6-dev                libasan,libubsan             gcc     
 c++           g++                          gcc-c++                      gcc-c++                  gcc
 cmocka        libcmocka-dev                libcmocka-devel              libcmocka-devel          cmocka
 bats          bats                         bats                         bats                     bash-bats|bats
+setpriv       util-linux                   util-linux                   util-linux               util-linux
+unshare       util-linux                   util-linux                   util-linux               util-linux
+setcap        libcap2-bin                  libcap                       libcap-progs             libcap
 python3       python3                      python3                      python3                  python
 nginx         nginx                        nginx                        nginx                    nginx
 redis-server  redis-server                 valkey-compat-redis|redis    valkey-compat-redis|redis redis|valkey
@@ -125,8 +128,8 @@ have() {
 	# Debian's python3-minimal has the command without the library.
 	python3) python3 -c 'import http.server, json' 2>/dev/null ;;
 	jdk) command -v java >/dev/null && command -v javac >/dev/null ;;
-	pkg-config | bats | nginx | redis-server | redis-benchmark | wrk | curl | tmux | strace | perf | bpftrace | \
-		execsnoop | offcputime)
+	pkg-config | bats | setpriv | unshare | setcap | nginx | redis-server | redis-benchmark | wrk | curl | tmux | \
+		strace | perf | bpftrace | execsnoop | offcputime)
 		command -v "$1" >/dev/null ;;
 	*) have_module "$1" ;;
 	esac

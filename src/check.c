@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -24,12 +25,14 @@
 #define ROOT_CGROUP_ID 1
 #define NAME_COLUMNS 22
 #define STATE_COLUMNS 10
+#define MIN_COLUMNS 60
 
-enum { OPT_JSON = 256 };
+enum { OPT_JSON = 256, OPT_REFUSE };
 
 static const struct option long_options[] = {
 	{ "pid", required_argument, NULL, 'p' },
 	{ "json", no_argument, NULL, OPT_JSON },
+	{ "refuse", required_argument, NULL, OPT_REFUSE },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
@@ -61,6 +64,9 @@ int check__parse(struct check_options *options, int argc, char **argv)
 			break;
 		case OPT_JSON:
 			options->json = true;
+			break;
+		case OPT_REFUSE:
+			options->refuse = optarg;
 			break;
 		case 'v':
 			options->verbose = true;
@@ -105,9 +111,9 @@ static void add_all(struct check *check, const struct report_feature *features, 
 /* --- the kernel --- */
 
 /* Loads and attaches what a report needs, and lets go of it again. */
-static void try_session(struct check *check)
+static void try_session(struct check *check, const char *refuse)
 {
-	const struct session_config config = { .switch_probe = SWITCH_PROBE_AUTO };
+	const struct session_config config = { .switch_probe = SWITCH_PROBE_AUTO, .refuse = refuse };
 	struct report_feature features[NR_FEATURES];
 	struct neighbours *neighbours = NULL;
 	struct session *session = NULL;
@@ -160,7 +166,7 @@ static void check_uprobes(struct check *check)
 	}
 	snprintf(text, sizeof(text), "no function of a program can be probed: %s", strerror(-err));
 	check__add(check, "uprobes", "off", text,
-		   err == -EPERM || err == -EACCES ? "lower kernel.perf_event_paranoid below 3, or add CAP_SYS_ADMIN" :
+		   err == -EPERM || err == -EACCES ? "add CAP_SYS_ADMIN, which perf_event_open(2) asks for" :
 						     "a kernel built with CONFIG_UPROBE_EVENTS");
 }
 
@@ -177,7 +183,7 @@ static void check_cgroups(struct check *check)
 			   "add CAP_DAC_READ_SEARCH; mount cgroup version 2");
 }
 
-static void check_kernel(struct check *check, const struct targets *targets)
+static void check_kernel(struct check *check, const struct targets *targets, const char *refuse)
 {
 	struct report_feature features[RIGHTS_NR_FEATURES];
 	struct host_lack lack;
@@ -188,7 +194,7 @@ static void check_kernel(struct check *check, const struct targets *targets)
 		return;
 	}
 	check__add(check, "tracing", "on", NULL, NULL);
-	try_session(check);
+	try_session(check, refuse);
 	try_switch_function(check);
 	check_uprobes(check);
 	check_cgroups(check);
@@ -201,15 +207,50 @@ static void check_kernel(struct check *check, const struct targets *targets)
 
 /* --- output --- */
 
+static int terminal_columns(void)
+{
+	struct winsize size;
+
+	return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) || size.ws_col < MIN_COLUMNS ? 80 : size.ws_col;
+}
+
+/* Prints @text from the third column on, in lines that end between words; what is before it, is printed. */
+static void print_wrapped(const char *text, int columns)
+{
+	int room = columns - NAME_COLUMNS - STATE_COLUMNS;
+
+	while ((int)strlen(text) > room) {
+		int cut = room;
+
+		while (cut && text[cut] != ' ')
+			cut--;
+		if (!cut)
+			break;
+		printf("%.*s\n%*s", cut, text, NAME_COLUMNS + STATE_COLUMNS, "");
+		text += cut + 1;
+	}
+	printf("%s\n", text);
+}
+
 static void print_text(const struct check *check)
 {
+	int columns = terminal_columns();
+
 	for (size_t i = 0; i < check->nr; i++) {
 		const struct report_feature *f = &check->list[i];
+		char remedy[256];
 
-		printf("%-*s%-*s%s\n", NAME_COLUMNS, f->name, f->reason ? STATE_COLUMNS : 0, f->state,
-		       f->reason ? f->reason : "");
-		if (f->remedy)
-			printf("%*sremedy: %s\n", NAME_COLUMNS + STATE_COLUMNS, "", f->remedy);
+		if (!f->reason) {
+			printf("%-*s%s\n", NAME_COLUMNS, f->name, f->state);
+			continue;
+		}
+		printf("%-*s%-*s", NAME_COLUMNS, f->name, STATE_COLUMNS, f->state);
+		print_wrapped(f->reason, columns);
+		if (!f->remedy)
+			continue;
+		snprintf(remedy, sizeof(remedy), "remedy: %s", f->remedy);
+		printf("%*s", NAME_COLUMNS + STATE_COLUMNS, "");
+		print_wrapped(remedy, columns);
 	}
 }
 
@@ -236,7 +277,7 @@ int check__run(const struct check_options *options)
 	log__divert(said, sizeof(said));
 	err = options->pids ? targets__parse(&targets, options->pids) : 0;
 	log__divert(NULL, 0);
-	check_kernel(&check, &targets);
+	check_kernel(&check, &targets, options->refuse);
 	for (size_t i = 0; i < targets.nr && !err; i++)
 		check__target(&check, &targets.list[i]);
 	if (err) {

@@ -26,6 +26,7 @@ void check__target(struct check *check, const struct target_process *process);
 
 struct check_options {
 	const char *pids; /* NULL: the host alone */
+	const char *refuse; /* see struct session_config */
 	bool json;
 	bool verbose;
 };

@@ -14,7 +14,7 @@
 
 /*
  * What is needed as long as threadprof runs. CAP_BPF: before 6.0 every call of bpf(2) asks for it where
- * unprivileged BPF is off. CAP_PERFMON: to attach to processes that come later. CAP_SYS_PTRACE: /proc/PID/exe,
+ * unprivileged BPF is off. CAP_PERFMON: newer kernels show it every memory map. CAP_SYS_PTRACE: /proc/PID/exe,
  * maps, root and fd of other users' processes. CAP_DAC_READ_SEARCH: their files, and the names of cgroups.
  * CAP_CHECKPOINT_RESTORE: /proc/PID/map_files, the way to a mapped file that was deleted.
  */
@@ -122,7 +122,7 @@ enum rights_view rights__view_of(uint32_t tgid)
 static struct report_feature symbols_feature(const struct targets *targets)
 {
 	static const struct report_feature features[] = {
-		[VIEW_CLOSED] = { "symbols", "off", "the target's memory map is closed to threadprof: its locks have no "
+		[VIEW_CLOSED] = { "symbols", "off", "a target's memory map is closed to threadprof: its locks have no "
 				  "names, and Python's GIL is not told from other locks",
 				  "run as the target's user, or add CAP_SYS_PTRACE" },
 		[VIEW_MAPS] = { "symbols", "fallback", "the target's files are looked for under threadprof's own root: those of "
@@ -130,15 +130,19 @@ static struct report_feature symbols_feature(const struct targets *targets)
 				"run as the target's user, or add CAP_SYS_PTRACE" },
 		[VIEW_OPEN] = { "symbols", "on", NULL, NULL },
 	};
-	enum rights_view worst = VIEW_OPEN;
+	enum rights_view worst = VIEW_OPEN, best = VIEW_CLOSED;
+	struct report_feature feature;
 
 	for (size_t i = 0; i < targets->nr; i++) {
 		enum rights_view view = rights__view_of(targets->list[i].tgid);
 
-		if (view < worst)
-			worst = view;
+		worst = view < worst ? view : worst;
+		best = view > best ? view : best;
 	}
-	return features[worst];
+	feature = features[worst];
+	if (worst < best && best > VIEW_CLOSED && targets->nr)
+		feature.state = "fallback";
+	return feature;
 }
 
 void rights__features(const struct targets *targets, struct report_feature features[RIGHTS_NR_FEATURES])

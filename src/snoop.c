@@ -497,7 +497,8 @@ int snoop__run(const struct snoop_options *options)
 		err = attach(&s);
 	if (!err) {
 		s.start_ns = now_ns(CLOCK_MONOTONIC);
-		log__info("attached: every process of this host is seen from now on");
+		log__info("attached: every process of this %s is seen from now on",
+			  pidns__is_nested() ? "PID namespace" : "host");
 		if (!options->json)
 			end_record(&s, snoop_text__write_head(s.out, &s.text));
 		err = loop(&s);
