@@ -221,42 +221,42 @@ int scope__find_container(struct scope *scope, const char *id)
 
 /* --- processes --- */
 
-static int each_pid_of(int dir_fd, scope_pid_fn fn, void *context)
+/* What @fn returned last; in @err, negative errno where the cgroup can't be read. */
+static int each_pid_of(int dir_fd, scope_pid_fn fn, void *context, int *err)
 {
 	int fd = openat(dir_fd, PROCS, O_RDONLY | O_CLOEXEC), done = 0;
 	FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
 	unsigned int pid;
-	int err;
 
 	if (!file) {
-		err = -errno;
+		*err = -errno;
 		if (fd >= 0)
 			close(fd);
-		return err;
+		return 0;
 	}
 	errno = 0;
 	/* 0: a process that is not in our PID namespace. */
 	while (!done && fscanf(file, "%u", &pid) == 1)
 		done = pid ? fn(context, pid) : 0;
-	err = ferror(file) ? -errno : 0;
+	*err = !done && ferror(file) ? -errno : 0;
 	fclose(file);
-	return done ?: err;
+	return done;
 }
 
 static int each_pid_below(int dir_fd, bool is_top, scope_pid_fn fn, void *context)
 {
 	DIR *dir = fdopendir(dir_fd);
 	struct dirent *entry;
-	int done;
+	int done, err;
 
 	if (!dir) {
 		close(dir_fd);
 		return -errno;
 	}
-	done = each_pid_of(dirfd(dir), fn, context);
-	/* A part that is gone meanwhile, or one whose threads are in cgroups of their own (EOPNOTSUPP). */
-	if (!is_top && done < 0)
-		done = 0;
+	done = each_pid_of(dirfd(dir), fn, context, &err);
+	/* Below, one may be gone meanwhile, or have its threads in cgroups of their own (EOPNOTSUPP). */
+	if (is_top && err)
+		done = err;
 	while (!done && (entry = readdir(dir))) {
 		int fd;
 

@@ -288,6 +288,24 @@ static void test_help_and_version(void **state)
 	assert_int_equal(PARSE(&options, "-p", "1", "--help", "--nonsense"), 1);
 }
 
+static void test_a_cgroup_or_a_container(void **state)
+{
+	struct options options;
+
+	(void)state;
+	assert_int_equal(PARSE(&options, "--cgroup", "/x"), 0);
+	assert_string_equal(options.cgroup, "/x");
+	assert_true(options.follow);
+	assert_int_equal(PARSE(&options, "--container", "0123"), 0);
+	assert_string_equal(options.container, "0123");
+	assert_null(options.cgroup);
+	assert_true(options.follow);
+	assert_int_equal(PARSE(&options, "--cgroup", "/x", "--container", "0123"), -EINVAL);
+	assert_int_equal(PARSE(&options, "--cgroup", "/x", "-p", "1"), -EINVAL);
+	assert_int_equal(PARSE(&options, "--container", "0", "--", "true"), -EINVAL);
+	assert_int_equal(PARSE(&options, "--cgroup"), -EINVAL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -301,6 +319,7 @@ int main(void)
 		cmocka_unit_test(test_options_that_are_not),
 		cmocka_unit_test(test_which_process),
 		cmocka_unit_test(test_a_command),
+		cmocka_unit_test(test_a_cgroup_or_a_container),
 		cmocka_unit_test(test_help_and_version),
 	};
 

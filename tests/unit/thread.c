@@ -491,6 +491,27 @@ static void test_churn(void **state)
 	threads__free(threads);
 }
 
+/* What a lock's memory says of its holder is the holder's id in its own PID namespace. */
+static void test_an_id_of_another_namespace(void **state)
+{
+	struct threads *threads = new_threads();
+	struct tp_rec_thread here = thread_of(5, SEC, 2 * SEC), there = thread_of(700, SEC, 2 * SEC);
+
+	(void)state;
+	here.tgid = 5;
+	here.own_tid = 5;
+	there.tgid = 600;
+	there.own_tid = 5;
+	on_record(threads, &here);
+	on_record(threads, &there);
+	assert_int_equal(threads__tid_of(threads, 5, 5), 5);
+	assert_int_equal(threads__tid_of(threads, 600, 5), 700);
+	/* one that is not known: without a namespace of its own it has the same id here */
+	assert_int_equal(threads__tid_of(threads, 5, 6), 6);
+	assert_int_equal(threads__tid_of(threads, 600, 6), 0);
+	threads__free(threads);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -508,6 +529,7 @@ int main(void)
 		cmocka_unit_test(test_busy_time_that_is_known_late),
 		cmocka_unit_test(test_more_threads_than_are_listed),
 		cmocka_unit_test(test_churn),
+		cmocka_unit_test(test_an_id_of_another_namespace),
 	};
 
 	return cmocka_run_group_tests_name("thread", tests, NULL, NULL);
