@@ -329,8 +329,9 @@ def workload_path(name):
 class Workload:
     """A known-answer program: is ready, starts on a line, tells the truth, ends with its input."""
 
-    def __init__(self, name, *arguments):
-        self.process = start_process([workload_path(name)] + list(arguments),
+    def __init__(self, name, *arguments, command=None):
+        """command: how it is started, where not by its path."""
+        self.process = start_process((command or [workload_path(name)]) + list(arguments),
                                      stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self._rest = b""
         self.ready = self._read("ready", 10)
@@ -376,14 +377,14 @@ class Workload:
 class Threadprof:
     """One run of threadprof --json. Its output goes to files: a full pipe would change the run."""
 
-    def __init__(self, *arguments, ready_seconds=10):
+    def __init__(self, *arguments, ready_seconds=10, command=(THREADPROF,)):
         if not os.access(THREADPROF, os.X_OK):
             fail("%s is not built" % os.path.basename(THREADPROF))
         directory = temp_dir()
         self._out = os.path.join(directory, "stdout")
         self._err = os.path.join(directory, "stderr")
         with open(self._out, "wb") as out, open(self._err, "wb") as err:
-            self.process = start_process([THREADPROF] + list(arguments) + ["--json"],
+            self.process = start_process(list(command) + list(arguments) + ["--json"],
                                          stdin=subprocess.DEVNULL, stdout=out, stderr=err)
         self._await_attached(ready_seconds)
 
