@@ -284,4 +284,4 @@ def two_processes():
     tp.assert_no_loss(report)
 
 
-tp.main()
+tp.main(5, _runs.clear)

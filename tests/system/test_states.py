@@ -214,4 +214,4 @@ def open_stretches():
     tp.assert_at_least("intervals in which the thread was stopped all the time", len(whole), 4)
 
 
-tp.main()
+tp.main(5)

@@ -91,6 +91,7 @@ def target(name, *cpu_list):
 
 def observe(targets, thieves, interval="60"):
     """Returns what each target knows, the report, and what the thieves used meanwhile."""
+    watch = tp.Watch()
     profiler = tp.Threadprof("-p", ",".join(str(t.pid) for t in targets), "-i", interval)
     # Only now: with all CPUs taken, it would be long until threadprof is attached.
     for thief in thieves:
@@ -105,6 +106,7 @@ def observe(targets, thieves, interval="60"):
     report = profiler.stop()
     for one in targets:
         one.end()
+    report.strangers_ns = watch.passed()[2]
     return truths, report, used_ns
 
 
@@ -131,8 +133,9 @@ def assert_sums(truths, report):
 
 def assert_named(report, thieves, used_ns):
     ours = sum(stolen(report, comm=THIEF, own=False, exe=thief.exe) for thief in thieves)
-    tp.assert_at_least("named: share of %d ms" % (stolen(report) // MS),
-                       ours / max(1, stolen(report)), 0.95)
+    # What others on this machine used, by the kernel's account, they may have taken from the target.
+    known_ns = stolen(report) - min(report.strangers_ns, stolen(report) // 2)
+    tp.assert_at_least("named: share of %d ms" % (known_ns // MS), ours / max(1, known_ns), 0.95)
     tp.assert_close("named: against what the thief used", ours, used_ns, rel=0.05, abs_ns=5 * MS)
 
 
