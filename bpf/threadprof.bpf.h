@@ -59,7 +59,7 @@ struct thread {
 	__u32 tgid;
 	__u32 tid;
 	__u32 own_tid;
-	__u32 pad_tid;
+	__u32 pad_ids;
 	__u64 state_ns[TP_NR_STATES];
 	__u32 state; /* enum tp_state of the open stretch */
 	__u32 exited;
