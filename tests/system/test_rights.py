@@ -167,6 +167,36 @@ def three_other_user():
     assert_lock_names(truth, report, True)
 
 
+def check_names(capabilities, named, spoil):
+    """Are locks named, where spoil() has done something to the program's file?"""
+    path = public(tp.workload_path("known"))
+    before, after = spoil
+    before(path)
+    workload = tp.Workload("known", *PLAIN, command=NOBODY + [path])
+    after(path)
+    truth, report = observe(workload, as_nobody(*capabilities) + [public(tp.THREADPROF)])
+    assert_lock_names(truth, report, named)
+
+
+def nothing(_path):
+    pass
+
+
+@test("a deleted file has symbols with CAP_CHECKPOINT_RESTORE only")
+def deleted_needs():
+    check_names(("bpf", "perfmon"), False, (nothing, os.unlink))
+    check_names(("bpf", "perfmon", "checkpoint_restore"), True, (nothing, os.unlink))
+
+
+@test("a file that only its owner may read has symbols with CAP_DAC_READ_SEARCH only")
+def unreadable_needs():
+    # The kernel closes such a process to others: CAP_SYS_PTRACE opens it again.
+    def close(path):
+        os.chmod(path, 0o711)
+    check_names(("bpf", "perfmon", "sys_ptrace"), False, (close, nothing))
+    check_names(("bpf", "perfmon", "sys_ptrace", "dac_read_search"), True, (close, nothing))
+
+
 # By capability what 'threadprof check -p' says of a target of root, to nobody.
 TABLE = (
     (("bpf", "perfmon"), 0,
