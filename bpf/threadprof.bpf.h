@@ -180,9 +180,9 @@ extern struct conns_map conns SEC(".maps");
 extern struct debts_map debts SEC(".maps");
 
 /*
- * One byte for each value of the low 16 bits of a tgid, the kernel's own: 0 means that no task of such a tgid is a target.
- * The first look of every program, so that a stranger costs two loads. The exact answer is whether the
- * task has a struct thread.
+ * One byte for each value of the low 16 bits of a tgid, the kernel's own: 0 means that no task of such a tgid
+ * is a target. The first look of every program, so that a stranger costs two loads. The exact answer is whether
+ * the task has a struct thread.
  */
 extern __u8 target_filter[TP_FILTER_SIZE];
 extern bool active; /* userspace sets it when all is attached */
