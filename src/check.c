@@ -22,7 +22,6 @@
 #include "session.h"
 #include "try_uprobe.h"
 
-#define ROOT_CGROUP_ID 1
 #define NAME_COLUMNS 22
 #define STATE_COLUMNS 10
 #define MIN_COLUMNS 60
@@ -173,14 +172,15 @@ static void check_uprobes(struct check *check)
 static void check_cgroups(struct check *check)
 {
 	struct cgroups *cgroups = cgroups__new();
-	bool known = cgroups && cgroups__path(cgroups, ROOT_CGROUP_ID);
+	const char *why = cgroups ? cgroups__why_unknown(cgroups) : "there is no memory left";
+	char text[256];
 
 	cgroups__free(cgroups);
-	if (known)
-		check__add(check, "cgroup_names", "on", NULL, NULL);
+	snprintf(text, sizeof(text), "'threadprof snoop' can't tell in which cgroup a process was: %s", why ? why : "");
+	if (why)
+		check__add(check, "cgroup_names", "off", text, "add CAP_DAC_READ_SEARCH; mount cgroup version 2");
 	else
-		check__add(check, "cgroup_names", "off", "'threadprof snoop' can't tell in which cgroup a process was",
-			   "add CAP_DAC_READ_SEARCH; mount cgroup version 2");
+		check__add(check, "cgroup_names", "on", NULL, NULL);
 }
 
 static void check_kernel(struct check *check, const struct targets *targets, const char *refuse)

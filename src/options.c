@@ -85,6 +85,9 @@ static const char help_text[] =
 	"  threadprof -p 1234 -i 1 -n 30 --json      30 s for a program to read\n"
 	"  threadprof -d 60 -- python3 server.py     start a server and watch it for a minute\n"
 	"\n"
+	"Also: threadprof snoop --help    every process of the host when it ends\n"
+	"      threadprof check --help    what this kernel, your rights and a process allow\n"
+	"\n"
 	"Exit status: 0 done, also after Ctrl-C or the target's end; 1 it could not run; 2 wrong\n"
 	"usage. Needs root, or CAP_BPF and CAP_PERFMON. threadprof(8) says what each number means.\n";
 

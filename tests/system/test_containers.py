@@ -296,7 +296,8 @@ def check_scope(cgroup, arguments):
     child = cgroup.child("docker-%s.scope" % ID)
     first, beside = sleepers.start(child), sleepers.start()
     profiler = tp.Threadprof(*arguments(cgroup), "-i", "0.2")
-    tp.wait_until(lambda: len(profiler.lines()) > 12, what="the first intervals")
+    tp.wait_until(lambda: sum('"type":"interval"' in line for line in profiler.lines()) > 1,
+                  what="the first intervals")
     moved = sleepers.start()
     with open(child, "w") as procs:
         procs.write(str(moved))
