@@ -37,11 +37,23 @@ struct {
  * is as old as the last tick, and its begin is in that clock: a process that lives less than a
  * tick would have used no CPU time at all.
  */
+struct clock_offset {
+	__u64 ns;
+	__u64 task; /* address of the thread that then began to run */
+	__u64 least_ns; /* for one that began unseen */
+};
+
+/*
+ * A single offset is too large by what came between the scheduler's look at its clock and ours: an idle CPU's
+ * waking up may take milliseconds. The true one grows when a hypervisor takes the CPU away; so does the least.
+ */
+#define OFFSET_GROWTH_NS 10000
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, __u64);
+	__type(value, struct clock_offset);
 } clock_offsets SEC(".maps");
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -270,21 +282,26 @@ int BPF_PROG(snoop_failed, struct pt_regs *regs, long ret)
 /* --- exit --- */
 
 /*
- * CPU time of the current thread until @now. The offset may be older than the last time that a hypervisor
- * took the CPU away, which the scheduler's clock leaves out; but nobody runs longer than he lives.
+ * CPU time of the current thread until @now. A kernel may not tell us of a switch: 6.18 doesn't while a thread
+ * of pid 1 is current.
  */
-static __always_inline __u64 thread__runtime(struct task_struct *task, __u64 now)
+static __always_inline __u64 thread__runtime(struct task_struct *task, __u64 now, __u32 *flags)
 {
-	__u64 runtime = task->se.sum_exec_runtime, age = now - task->start_time, *offset;
+	__u64 runtime = task->se.sum_exec_runtime, age = now - task->start_time;
+	struct clock_offset *offset;
 	__u32 zero = 0;
 	__s64 ns;
 
 	offset = bpf_map_lookup_elem(&clock_offsets, &zero);
-	if (!offset || !*offset)
+	if (!offset || !offset->least_ns) {
+		if (!runtime)
+			*flags |= SNOOP_CPU_UNSEEN;
 		return runtime;
-	ns = now - *offset - task->se.exec_start;
+	}
+	ns = now - (offset->task == (__u64)task ? offset->ns : offset->least_ns) - task->se.exec_start;
 	if (ns > 0)
 		runtime += ns;
+	/* What a hypervisor has just taken the scheduler's clock leaves out; but nobody outruns his life. */
 	return runtime < age ? runtime : age;
 }
 
@@ -292,7 +309,7 @@ static __always_inline __u64 thread__runtime(struct task_struct *task, __u64 now
 static __always_inline __u64 process__runtime(struct task_struct *task, __u64 now, __u32 *flags)
 {
 	struct signal_struct *signal = task->signal;
-	__u64 runtime = signal->sum_sched_runtime + thread__runtime(task, now);
+	__u64 runtime = signal->sum_sched_runtime + thread__runtime(task, now, flags);
 	unsigned long node_offset = bpf_core_field_offset(struct task_struct, thread_node);
 	void *end = (void *)signal + bpf_core_field_offset(struct signal_struct, thread_head);
 	void *node = BPF_CORE_READ(signal, thread_head.next);
@@ -342,14 +359,19 @@ SEC("tp_btf/sched_switch")
 int snoop_switch(__u64 *ctx)
 {
 	struct task_struct *next = (struct task_struct *)ctx[2];
-	__u64 *offset;
+	struct clock_offset *offset;
 	__u32 zero = 0;
 
 	if (!next->pid)
 		return 0;
 	offset = bpf_map_lookup_elem(&clock_offsets, &zero);
-	if (offset)
-		*offset = bpf_ktime_get_ns() - next->se.exec_start;
+	if (offset) {
+		__u64 ns = bpf_ktime_get_ns() - next->se.exec_start, most_ns = offset->least_ns + OFFSET_GROWTH_NS;
+
+		offset->ns = ns;
+		offset->task = (__u64)next;
+		offset->least_ns = !offset->least_ns || ns < most_ns ? ns : most_ns;
+	}
 	return 0;
 }
 

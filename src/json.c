@@ -282,7 +282,7 @@ static struct json_object *new_burst(struct writer *w, const struct report_burst
 	put_u64(w, o, "count", b->count);
 	put_u64(w, o, "peak", b->peak);
 	put_histogram(w, o, "life_ns", true, &b->life);
-	put_u64(w, o, "cpu_ns", b->cpu.sum);
+	put_u64_if(w, o, "cpu_ns", b->cpu.count > 0, b->cpu.sum);
 	put_bool(w, o, "continues", b->continues);
 	put_u64_if(w, o, "period_ns", b->period_ns > 0, b->period_ns);
 	put_u64_if(w, o, "jitter_ns", b->period_ns > 0, b->jitter_ns);

@@ -383,7 +383,7 @@ static int apply_exit(struct processes *processes, const struct snoop_rec_exit *
 	event->process = process;
 	event->what = PROCESS_ENDED;
 	event->life_ns = rec->h.ts_ns > rec->p.start_ns ? rec->h.ts_ns - rec->p.start_ns : 0;
-	event->cpu_ns = rec->flags & SNOOP_CPU_CUT ? PROCESS_UNKNOWN : rec->cpu_ns;
+	event->cpu_ns = rec->flags & (SNOOP_CPU_CUT | SNOOP_CPU_UNSEEN) ? PROCESS_UNKNOWN : rec->cpu_ns;
 	event->status = rec->status;
 	return 0;
 }

@@ -108,7 +108,7 @@ int snoop_json__write_burst(FILE *out, const struct burst *burst, const struct t
 	put_u64(&w, o, "count", burst->count);
 	put_u64(&w, o, "peak", burst->peak);
 	put_histogram(&w, o, "life_ns", true, burst->life);
-	put_u64(&w, o, "cpu_ns", burst->cpu->sum);
+	put_u64_if(&w, o, "cpu_ns", burst->cpu->count > 0, burst->cpu->sum);
 	put_histogram(&w, o, "cpu_each_ns", true, burst->cpu);
 	put_bool(&w, o, "continues", burst->continues);
 	put_u64(&w, o, "seen", burst->seen);

@@ -79,6 +79,7 @@ struct snoop_rec_failed {
 
 enum {
 	SNOOP_CPU_CUT = 1, /* more threads than were added up */
+	SNOOP_CPU_UNSEEN = 2, /* its begin to run was not seen, and the kernel has no account of it yet */
 };
 
 struct snoop_rec_exit {

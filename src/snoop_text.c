@@ -179,7 +179,8 @@ int snoop_text__write_burst(FILE *out, const struct burst *burst, const struct t
 	err = err ?: line__end(&l, out);
 	line__add(&l, "         ");
 	add_percentiles(&l, "CPU:", burst->cpu);
-	line__add(&l, ", all together %s", DURATION(burst->cpu->sum));
+	if (burst->cpu->count)
+		line__add(&l, ", all together %s", DURATION(burst->cpu->sum));
 	err = err ?: line__end(&l, out);
 	if (!burst->period_ns)
 		return err;
