@@ -37,7 +37,7 @@ client.join()'
 
 @test "the command has our standard streams and its own arguments" {
 	# shellcheck disable=SC2016 # for the other shell
-	run --separate-stderr timeout 10 "$THREADPROF" -d 3 -i 60 -- sh -c 'echo "$1 $2 $(cat)"; echo bad >&2' sh -n --json \
+	run --separate-stderr timeout 30 "$THREADPROF" -d 3 -i 60 -- sh -c 'echo "$1 $2 $(cat)"; echo bad >&2' sh -n --json \
 		<<<"input"
 	[ "$status" = 0 ]
 	[[ $output == *"-n --json input"* ]]
@@ -63,16 +63,16 @@ client.join()'
 	pid=$(cat "/proc/$profiler/task/$profiler/children")
 	pid=${pid%% *}
 	started+=("$pid")
-	until_true 5 has_name "$pid" sleep
+	until_true 30 has_name "$pid" sleep
 	kill -INT "$profiler"
-	await_end "$profiler" 3
+	await_end "$profiler" 30
 	[ "$status" = 0 ]
 	has_name "$pid" sleep
 	check "$out" "len(intervals) == 1 and last['target']['pids'] == [$pid]"
 }
 
 @test "a command that cannot be watched is not started" {
-	run --separate-stderr timeout 10 setpriv --bounding-set=-all --inh-caps=-all "$THREADPROF" -- \
+	run --separate-stderr timeout 30 setpriv --bounding-set=-all --inh-caps=-all "$THREADPROF" -- \
 		touch "$BATS_TEST_TMPDIR/touched"
 	expect_error 1 "CAP_BPF"
 	sleep 0.2

@@ -83,7 +83,7 @@ start_target() {
 
 start_sleeper() {
 	start_target sleep 1000
-	until_true 5 has_name "$target" sleep
+	until_true 30 has_name "$target" sleep
 }
 
 has_name() {
@@ -92,6 +92,8 @@ has_name() {
 
 # Starts threadprof in the background; its id is in $profiler, what it says in files.
 start_threadprof() {
+	# What one before it said would look like an answer.
+	: >"$err"
 	env --default-signal=INT,QUIT "$THREADPROF" "$@" </dev/null >"$out" 2>"$err" 3>&- &
 	profiler=$!
 	started+=("$profiler")
@@ -103,7 +105,7 @@ says() {
 }
 
 await_attached() {
-	until_true 10 attached_or_ended
+	until_true 30 attached_or_ended
 	says attached || fail "threadprof ended before it was attached"
 }
 
@@ -121,7 +123,7 @@ await_end() {
 # Runs threadprof until it ends by itself: $output, $stderr and $status as bats sets them. None of these
 # runs may hang; 124 would show that it did.
 run_threadprof() {
-	run --separate-stderr timeout 10 "$THREADPROF" "$@" </dev/null
+	run --separate-stderr timeout 30 "$THREADPROF" "$@" </dev/null
 }
 
 # expect STATUS WORD...: how the last run ended, and what it said on stderr, in one sentence each.

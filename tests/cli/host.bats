@@ -22,25 +22,25 @@ teardown_file() {
 in_private_mounts() {
 	local setup=$1
 	shift
-	run --separate-stderr timeout 10 unshare -m sh -c "$setup"' && exec "$@"' sh "$@"
+	run --separate-stderr timeout 30 unshare -m sh -c "$setup"' && exec "$@"' sh "$@"
 }
 
 @test "nobody, without capabilities: exit 1 and the remedy" {
 	start_sleeper
-	run --separate-stderr timeout 10 setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all \
+	run --separate-stderr timeout 30 setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all \
 		"$public_dir/threadprof" -p "$target"
 	expect_error 1 "CAP_BPF" "CAP_PERFMON" "sudo"
 }
 
 @test "the user id alone is nothing: root without capabilities" {
 	start_sleeper
-	run --separate-stderr timeout 10 setpriv --bounding-set=-all --inh-caps=-all "$THREADPROF" -p "$target"
+	run --separate-stderr timeout 30 setpriv --bounding-set=-all --inh-caps=-all "$THREADPROF" -p "$target"
 	expect_error 1 "CAP_BPF" "CAP_PERFMON" "sudo"
 }
 
 @test "CAP_BPF without CAP_PERFMON is not enough" {
 	start_sleeper
-	run --separate-stderr timeout 10 setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all,+bpf \
+	run --separate-stderr timeout 30 setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all,+bpf \
 		--ambient-caps=-all,+bpf "$public_dir/threadprof" -p "$target"
 	expect_error 1 "CAP_PERFMON"
 }
@@ -50,8 +50,8 @@ in_private_mounts() {
 	setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=$caps --ambient-caps=$caps true ||
 		skip "setpriv does not know these capabilities"
 	start_target setpriv --reuid=65534 --regid=65534 --clear-groups sleep 1000
-	until_true 5 has_name "$target" sleep
-	run --separate-stderr timeout 10 setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=$caps \
+	until_true 30 has_name "$target" sleep
+	run --separate-stderr timeout 30 setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=$caps \
 		--ambient-caps=$caps "$public_dir/threadprof" -p "$target" -n 2 -i 0.1 --json
 	expect 0 "attached"
 	echo "$output" >"$out"
@@ -90,11 +90,11 @@ in_private_mounts() {
 	echo "$output" >"$out"
 	check "$out" "len(features) >= 4 and all(f['state'] == 'on' for f in features.values())"
 	start_threadprof -p "$target" -i 0.1 --json
-	until_true 5 has_lines "$out" 6
+	until_true 30 has_lines "$out" 6
 	# while it runs as well: nobody else is to see a mount of ours
 	[ "$(cat /proc/self/mounts)" = "$before" ]
 	kill "$profiler"
-	await_end "$profiler" 5
+	await_end "$profiler" 30
 	[ "$(cat /proc/self/mounts)" = "$before" ]
 }
 

@@ -62,7 +62,7 @@ for name in names:
 libc.prctl(15, b"\x1b]0;owned\x07\x1b[2J", 0, 0, 0)
 open(sys.argv[1], "w").close()
 time.sleep(1000)' "$BATS_TEST_TMPDIR/ready"
-	until_true 5 test -e "$BATS_TEST_TMPDIR/ready"
+	until_true 30 test -e "$BATS_TEST_TMPDIR/ready"
 }
 
 has_no_escapes() {

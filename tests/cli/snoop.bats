@@ -18,11 +18,13 @@ refused() {
 
 # Starts it in the background with its output in the file out; pid in $snoop.
 start() {
+	# What the one before said would look like an answer.
+	: >"$BATS_TEST_TMPDIR/err"
 	# What a shell starts with "&" ignores Ctrl-C.
 	env --default-signal=INT "$THREADPROF" snoop "$@" \
 		>"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" 3>&- &
 	snoop=$!
-	for _ in {1..100}; do
+	for _ in {1..400}; do
 		if grep -q attached "$BATS_TEST_TMPDIR/err"; then
 			return
 		fi
@@ -79,16 +81,17 @@ start() {
 	[[ $output == *"no process 2147483647"* ]]
 }
 
+# shellcheck disable=SC2016 # a script for another shell
 @test "without cgroup version 2: --cgroup is refused, --json says that it is null" {
 	local without='
 		awk "\$3 == \"cgroup2\" { print \$2 }" /proc/self/mounts | tac | while read -r point; do
 			umount -l "$point"
 		done'
 	unshare -m sh -c "$without" || skip "needs to unmount cgroups in a mount namespace"
-	run timeout 10 unshare -m sh -c "$without"'; exec "$@"' sh "$THREADPROF" snoop --cgroup /
+	run timeout 30 unshare -m sh -c "$without"'; exec "$@"' sh "$THREADPROF" snoop --cgroup /
 	[ "$status" = 1 ]
 	[[ $output == *"no cgroup version 2"* ]]
-	run timeout 10 unshare -m sh -c "$without"'; exec "$@"' sh "$THREADPROF" snoop --json -d 0.3
+	run timeout 30 unshare -m sh -c "$without"'; exec "$@"' sh "$THREADPROF" snoop --json -d 0.3
 	[ "$status" = 0 ]
 	[[ $output == *"cgroup is null"*"no cgroup version 2"* ]]
 	[[ $output != *'"cgroup":"'* ]]
@@ -120,7 +123,7 @@ start() {
 	run "$THREADPROF" snoop -d 0.5
 	[ "$status" = 0 ]
 	[[ $output == *" ended in "* ]]
-	[ $((SECONDS - begun)) -le 5 ]
+	[ $((SECONDS - begun)) -le 25 ]
 }
 
 # What ended just before the signal is printed, whatever the signal.
@@ -140,9 +143,12 @@ start() {
 
 @test "a ring buffer that is too small: what is missing is counted and said" {
 	start --json --ring-bytes 4096
+	# A reader that does not come: how fast this machine makes processes does not matter.
+	kill -STOP "$snoop"
 	for _ in {1..100}; do
 		/bin/true
 	done
+	kill -CONT "$snoop"
 	kill -TERM "$snoop"
 	wait "$snoop"
 	python3 - "$BATS_TEST_TMPDIR/out" <<-'EOF'
@@ -155,10 +161,13 @@ start() {
 @test "lines fit 80 columns on a terminal of 80" {
 	command -v script >/dev/null || skip "needs script(1)"
 	(
-		sleep 1
-		/bin/true "$(printf 'x%.0s' {1..200})"
-	) &
-	script -qec "stty cols 80; $THREADPROF snoop -d 2" "$BATS_TEST_TMPDIR/typescript" >/dev/null </dev/null
+		until [ -e "$BATS_TEST_TMPDIR/over" ]; do
+			/bin/true "$(printf 'x%.0s' {1..200})"
+			sleep 0.1
+		done
+	) 3>&- &
+	script -qec "stty cols 80; $THREADPROF snoop -d 1" "$BATS_TEST_TMPDIR/typescript" >/dev/null </dev/null
+	touch "$BATS_TEST_TMPDIR/over"
 	grep -q /bin/true "$BATS_TEST_TMPDIR/typescript"
 	[ "$(sed -e '1d;$d' -e 's/\x1b\[[0-9;]*m//g' -e 's/\r//' "$BATS_TEST_TMPDIR/typescript" |
 		awk 'length > 80' | wc -l)" = 0 ]

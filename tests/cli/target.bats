@@ -23,9 +23,9 @@ if pid == 0:
 open(sys.argv[1] + ".new", "w").write(str(pid))
 os.rename(sys.argv[1] + ".new", sys.argv[1])
 time.sleep(1000)' "$BATS_TEST_TMPDIR/zombie"
-	until_true 5 test -s "$BATS_TEST_TMPDIR/zombie"
+	until_true 30 test -s "$BATS_TEST_TMPDIR/zombie"
 	zombie=$(cat "$BATS_TEST_TMPDIR/zombie")
-	until_true 5 is_zombie "$zombie"
+	until_true 30 is_zombie "$zombie"
 }
 
 @test "no such process" {
@@ -75,7 +75,7 @@ time.sleep(1000)' "$BATS_TEST_TMPDIR/zombie"
 
 @test "threadprof itself" {
 	# the shell becomes threadprof and keeps its id
-	run --separate-stderr timeout 10 bash -c 'exec "$0" -p $$' "$THREADPROF"
+	run --separate-stderr timeout 30 bash -c 'exec "$0" -p $$' "$THREADPROF"
 	expect_error 1 "is threadprof itself"
 }
 
@@ -83,7 +83,7 @@ time.sleep(1000)' "$BATS_TEST_TMPDIR/zombie"
 	start_target "$PYTHON" -c '
 import threading, time
 threading.Thread(target=time.sleep, args=(1000,)).start()'
-	until_true 5 has_two_threads "$target"
+	until_true 30 has_two_threads "$target"
 	local tid
 	tid=$(find "/proc/$target/task" -mindepth 1 -maxdepth 1 -not -name "$target" -printf '%f\n')
 	run_threadprof -p "$tid" -n 1 -i 0.1 --json
@@ -101,7 +101,7 @@ has_two_threads() {
 import ctypes, threading, time
 threading.Thread(target=time.sleep, args=(1000,)).start()
 ctypes.CDLL(None).syscall(60 if "x86_64" in __import__("os").uname().machine else 93, 0)'
-	until_true 5 is_zombie "$target"
+	until_true 30 is_zombie "$target"
 	run_threadprof -p "$target" -n 2 -i 0.1 --json
 	expect 0 "attached"
 	echo "$output" >"$out"
@@ -124,7 +124,7 @@ ctypes.CDLL(None).syscall(60 if "x86_64" in __import__("os").uname().machine els
 
 @test "child processes that are not profiled are said" {
 	start_target bash -c 'sleep 1000 & wait'
-	until_true 5 has_child "$target" sleep
+	until_true 30 has_child "$target" sleep
 	run_threadprof -p "$target" -n 1 -i 0.1 --json
 	expect 0 "child process" "not profiled" "-f"
 	echo "$output" >"$out"
@@ -143,13 +143,13 @@ has_child() {
 @test "-f: the children that are there, and those that come" {
 	mkfifo "$BATS_TEST_TMPDIR/go"
 	start_target bash -c 'sleep 1000 & read -r _ <"$0"; sleep 999 & wait' "$BATS_TEST_TMPDIR/go"
-	until_true 5 has_child "$target" sleep
+	until_true 30 has_child "$target" sleep
 	start_threadprof -f -p "$target" -i 0.2 --json
-	until_true 5 has_interval_with 2
+	until_true 30 has_interval_with 2
 	echo >"$BATS_TEST_TMPDIR/go"
-	until_true 5 has_interval_with 3
+	until_true 30 has_interval_with 3
 	kill -INT "$profiler"
-	await_end "$profiler" 5
+	await_end "$profiler" 30
 	[ "$status" = 0 ]
 	refute says "not profiled"
 }

@@ -73,20 +73,27 @@ class Server:
         self.process = tp.start_process(argv, stdin=subprocess.DEVNULL,
                                         stdout=self.log, stderr=self.log)
         tp.wait_for_port(port)
-        # The probe of the port was a connection too: it must be over before anything is counted.
-        time.sleep(0.1)
         self.pids = self.serving_pids()
+        tp.wait_until(self.is_idle, what="a server that waits for clients")
         self.idle_sockets = self.sockets()
 
     def serving_pids(self):
         return [self.process.pid]
 
+    def is_idle(self):
+        """It waits, and still does a moment later: a master and its workers have nothing to tell each other."""
+        for _ in range(3):
+            if not all(tp.is_asleep(pid) for pid in [self.process.pid] + self.pids):
+                return False
+            time.sleep(0.02)
+        return True
+
     def sockets(self):
         return sum(tp.sockets_of(pid) for pid in self.pids)
 
     def settle(self, still_open=0):
-        tp.wait_until(lambda: self.sockets() == self.idle_sockets + still_open, 10,
-                      "the server's end of its connections")
+        tp.wait_until(lambda: self.sockets() == self.idle_sockets + still_open,
+                      what="the server's end of its connections")
 
     def stop(self):
         tp.stop_process(self.process)
@@ -94,8 +101,15 @@ class Server:
 
 
 class Nginx(Server):
+    def __init__(self, argv, port, workers):
+        self.workers = workers
+        super().__init__(argv, port)
+
     def serving_pids(self):
-        return tp.wait_until(lambda: tp.children(self.process.pid), 5, "workers of nginx")
+        def workers():
+            pids = tp.children(self.process.pid)
+            return pids if len(pids) == self.workers else None
+        return tp.wait_until(workers, what="workers of nginx")
 
 
 def python_server():
@@ -117,7 +131,7 @@ def nginx(workers=1, listen=""):
     with open(os.path.join(directory, "file"), "wb") as data:
         data.write(b"x" * 300000)
     config, error_log = os.path.join(directory, "nginx.conf"), os.path.join(directory, "error.log")
-    return Nginx([program, "-p", directory, "-c", config, "-e", error_log], port)
+    return Nginx([program, "-p", directory, "-c", config, "-e", error_log], port, workers)
 
 
 def redis():
@@ -132,7 +146,7 @@ class Client:
     """One connection. ask() sends one request in one or more pieces and reads the whole answer."""
 
     def __init__(self, port):
-        self.socket = socket.create_connection(("127.0.0.1", port), 10)
+        self.socket = socket.create_connection(("127.0.0.1", port), tp.PATIENCE_S)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b""
 
@@ -269,9 +283,10 @@ def python_keep_alive():
 @test("python ThreadingHTTPServer: a body that comes later is part of the same request")
 def python_post():
     report = check(python_server(), lambda port: closing(HttpClient, port, 20, body=b"x" * 1000))
-    # The second piece is sent 10 ms after the first.
+    # The second piece is sent 10 ms after the first. A server that comes late has less to wait for; not often.
     latency = report.histogram("requests.latency_ns")
-    tp.assert_at_least("mean latency", tp.at(latency, "mean"), 9000000)
+    slow = sum(number for upper_ns, number in latency["buckets"] if upper_ns >= 9000000)
+    tp.assert_at_least("requests that took as long as their body", slow, 10)
 
 
 @test("python ThreadingHTTPServer: each connection's thread has its requests")
@@ -400,7 +415,8 @@ def check_unfinished(server, kind):
     for client in clients:
         client.ask()
         client.ask()
-    time.sleep(0.05)
+    # The client may have the answer before the server's system call has ended.
+    tp.wait_until(lambda: all(tp.is_asleep(pid) for pid in server.pids), what="a server that has answered")
     report = profiler.stop()
     assert_counts(report, {"requests": 20, "connections": 10}, still_open=10)
     for client in clients:
@@ -423,8 +439,9 @@ def right_interval():
     server = nginx()
     profiler = profile(server.pids)
     client = HttpClient(server.port)
+    asking_ns = time.monotonic_ns()
     client.ask()
-    asked_ns = time.monotonic_ns()
+    answered_ns = time.monotonic_ns()
     # Two whole intervals without a byte: the request must not wait for what ends it.
     time.sleep(1.3)
     report = profiler.stop()
@@ -432,11 +449,9 @@ def right_interval():
     server.stop()
     counts = report.values("requests.count")
     tp.assert_equal("requests in all", sum(c or 0 for c in counts), 1)
-    for interval in report.intervals:
-        begin_ns = interval["mono_ns"] - interval["duration_ns"]
-        if begin_ns <= asked_ns - 5000000 and asked_ns <= interval["mono_ns"]:
-            count = tp.at(interval, "requests.count")
-            tp.assert_equal("requests of the interval in which it was answered", count, 1)
+    meanwhile = [i for i in report.intervals
+                 if i["mono_ns"] >= asking_ns and i["mono_ns"] - i["duration_ns"] <= answered_ns]
+    tp.assert_equal("requests while it was asked and answered", sum(i["requests"]["count"] for i in meanwhile), 1)
     tp.assert_equal("requests of the last interval", counts[-1], 0)
 
 

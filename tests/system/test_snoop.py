@@ -16,10 +16,10 @@ MS = 1000000
 ESCAPES = "\x1b[31m\a\n\ufffdx"
 
 
-def run_workload(*arguments, options=(), seconds=40, follow=False):
+def run_workload(*arguments, options=()):
     workload = tp.Workload("spawn", *arguments)
-    snoop = Snoop(*options, *(("--follow", str(workload.pid)) if follow else ()))
-    truth = workload.run(seconds)
+    snoop = Snoop(*options)
+    truth = workload.run()
     found = snoop.stop()
     workload.end()
     assert_no_loss(found)
@@ -47,8 +47,9 @@ def check_life(life, process):
     off_ns = min(start_ns - life["begin_ns"], life["first_ns"] - start_ns) + \
         min(end_ns - life["last_ns"], life["end_ns"] - end_ns)
     tp.assert_at_most("life of %d, off by" % pid, off_ns, MS)
-    tp.assert_at_most("CPU time of %d" % pid, process["cpu_ns"], process["life_ns"])
-    tp.assert_at_least("CPU time of %d" % pid, process["cpu_ns"], 50000)
+    if process["cpu_ns"] is not None:
+        tp.assert_at_most("CPU time of %d" % pid, process["cpu_ns"], process["life_ns"])
+        tp.assert_at_least("CPU time of %d" % pid, process["cpu_ns"], 50000)
     return life["end_ns"] - life["begin_ns"] - process["life_ns"]
 
 
@@ -62,6 +63,11 @@ def check_many(truth, found, count):
     late = sum(ns > MS for ns in off)
     if late:
         print("# the maker saw %d of %d ends more than 1 ms after they happened" % (late, count))
+    # Some kernels run no BPF program while a thread of pid 1 is current, which may be anybody in a container.
+    unknown = sum(p["cpu_ns"] is None for p in children)
+    if unknown:
+        print("# of %d processes of %d the CPU time is not known" % (unknown, count))
+    tp.assert_at_most("processes of unknown CPU time", unknown, count // 100)
     same = [b for b in found.bursts if b["exe"] == tp.workload_path("spawn")]
     tp.assert_at_most("processes in bursts", sum(b["count"] for b in same), count)
 
@@ -126,13 +132,16 @@ def execsnoop():
 
 # ---- special processes ---------------------------------------------------------------------------
 
-def check_special(kind, options=()):
+def check_special(kind, at_least_ms=0, options=()):
     truth, found = run_workload(kind, options=options)
     life = truth["lives"][0]
     process = found.one(life["pid"])
     tp.assert_equal("ppid", process["ppid"], truth["pid"])
     tp.assert_equal("last of the ancestry", process["ancestry"][-1], "spawn")
-    tp.assert_close("life_ns", process["life_ns"], life["life_ns"], rel=0, abs_ns=5 * MS)
+    # How close to its own end is measured above; here its maker may come late.
+    tp.assert_at_least("start", process["start_mono_ns"], life["begin_ns"])
+    tp.assert_at_most("life", process["life_ns"], life["life_ns"])
+    tp.assert_at_least("life", process["life_ns"], at_least_ms * MS)
     code, signal = os.waitstatus_to_exitcode(life["status"]), None
     if code < 0:
         code, signal = None, -code
@@ -143,7 +152,7 @@ def check_special(kind, options=()):
 
 @test("a fork that never executes anything")
 def fork():
-    process, _ = check_special("fork")
+    process, _ = check_special("fork", 20)
     tp.assert_equal("execs", process["execs"], 0)
     tp.assert_equal("exit_code", process["exit_code"], 7)
     tp.assert_equal("exe", process["exe"], tp.workload_path("spawn"))
@@ -151,7 +160,7 @@ def fork():
 
 @test("an exec from a thread that is not the leader")
 def exec_from_thread():
-    process, _ = check_special("exec-from-thread")
+    process, _ = check_special("exec-from-thread", 30)
     tp.assert_equal("execs", process["execs"], 1)
     tp.assert_equal("args", process["args"], [tp.workload_path("spawn"), "nap", "30"])
     tp.assert_equal("exit_code", process["exit_code"], 3)
@@ -159,20 +168,19 @@ def exec_from_thread():
 
 @test("a process whose leader ends first lives until its last thread ends")
 def leader_first():
-    process, _ = check_special("leader-first")
-    tp.assert_at_least("life_ns", process["life_ns"], 120 * MS)
+    process, _ = check_special("leader-first", 120)
     tp.assert_equal("exit_code", process["exit_code"], 0)
 
 
 @test("a process that a signal kills")
 def killed():
-    process, _ = check_special("killed")
+    process, _ = check_special("killed", 20)
     tp.assert_equal("signal", process["signal"], 9)
 
 
 @test("a child of vfork")
 def vfork():
-    process, _ = check_special("vfork")
+    process, _ = check_special("vfork", 10)
     tp.assert_equal("args", process["args"], [tp.workload_path("spawn"), "nap", "10"])
 
 
@@ -248,7 +256,7 @@ def orphan():
     snoop = Snoop()
     truth = workload.run()
     maker = truth["lives"][0]["pid"]
-    tp.time.sleep(0.2)
+    tp.wait_until(lambda: any('"exit_code":9' in line for line in snoop.lines()), what="the orphan's end")
     found = snoop.stop()
     workload.end()
     assert_no_loss(found)
@@ -284,13 +292,13 @@ def lost_ends():
 def filters():
     def pids(*options):
         snoop = Snoop(*options)
-        subprocess.run(["sh", "-c", "sleep 0.3; true; /bin/true"], check=True)
+        subprocess.run(["sh", "-c", "sleep 0.6; true; /bin/true"], check=True)
         subprocess.run(["setpriv", "--reuid", "65534", "/bin/true"], check=True)
         return snoop.stop()
 
     found = pids("--comm", "sleep", "--follow", str(os.getpid()))
     tp.assert_equal("names", {p["comm"] for p in found.processes}, {"sleep"})
-    found = pids("--max-life", "100", "--follow", str(os.getpid()))
+    found = pids("--max-life", "500", "--follow", str(os.getpid()))
     tp.assert_equal("names", {p["comm"] for p in found.processes}, {"true"})
     found = pids("--uid", "65534", "--follow", str(os.getpid()))
     tp.assert_equal("users", [p["uid"] for p in found.processes], [65534])
@@ -298,7 +306,7 @@ def filters():
     tp.assert_equal("processes in no group", found.processes, [])
     found = pids("--exec", "--follow", str(os.getpid()))
     execs = [r["args"] for r in found.of("exec")]
-    tp.assert_true("an exec record of sleep", ["sleep", "0.3"] in execs)
+    tp.assert_true("an exec record of sleep", ["sleep", "0.6"] in execs)
     tp.assert_equal("execs per process", sum(p["execs"] for p in found.processes), len(execs))
 
 
@@ -308,7 +316,7 @@ def filters():
 def burst_options():
     def bursts(*options):
         snoop = Snoop("--follow", str(os.getpid()), *options)
-        script = "for i in 1 2 3 4 5; do /bin/true; sleep 0.1; done"
+        script = "for i in 1 2 3 4 5; do /bin/true; sleep 0.05; done"
         subprocess.run(["sh", "-c", script], check=True)
         found = snoop.stop()
         return [b["count"] for b in found.bursts if b["exe"].endswith("/true")]
@@ -316,7 +324,7 @@ def burst_options():
     tp.assert_equal("by default", bursts(), [])
     tp.assert_equal("at least 5", bursts("--burst-min", "5"), [5])
     tp.assert_equal("at least 6", bursts("--burst-min", "6"), [])
-    tp.assert_equal("5 within 0.2 s", bursts("--burst-min", "5", "--burst-window", "0.2"), [])
+    tp.assert_equal("5 within 0.1 s", bursts("--burst-min", "5", "--burst-window", "0.1"), [])
 
 
 # ---- real use, against strace --------------------------------------------------------------------
@@ -325,7 +333,7 @@ def count_by_strace(command, directory):
     """How many processes, not threads, strace sees: an "exited" or "killed" line for each."""
     log = os.path.join(directory, "strace")
     subprocess.run(["strace", "-f", "-q", "-e", "trace=none", "-o", log] + command, check=True,
-                   cwd=directory, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=40)
+                   cwd=directory, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60)
     with open(log) as lines:
         return sum("+++ exited" in line or "+++ killed" in line for line in lines)
 
@@ -334,7 +342,7 @@ def count_by_snoop(command, directory):
     snoop = Snoop()
     process = tp.start_process(command, cwd=directory, stdout=subprocess.DEVNULL,
                                stderr=subprocess.DEVNULL)
-    tp.assert_equal("exit code", process.wait(40), 0)
+    tp.assert_equal("exit code", process.wait(60), 0)
     found = snoop.stop()
     assert_no_loss(found)
     made = found.below(process.pid)
