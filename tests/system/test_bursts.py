@@ -78,8 +78,13 @@ def check_report(report, exe):
     for burst in bursts:
         tp.assert_at_least("requests inside", burst["requests_inside"], 1)
         tp.assert_at_least("requests outside", burst["requests_outside"], 1)
-        tp.assert_at_least("latency inside, compared with twice that around it",
-                           burst["latency_inside_ns"] or 0, 2 * (burst["latency_outside_ns"] or 0))
+        # Where strangers keep the CPUs busy all the time, the burst is no longer what makes requests slow.
+        if report.strangers_ns < 0.2 * report.duration_ns() * os.cpu_count():
+            tp.assert_at_least("latency inside, compared with twice that around it",
+                               burst["latency_inside_ns"] or 0, 2 * (burst["latency_outside_ns"] or 0))
+        else:
+            print("# others used %.1f s of CPU time: latency %s ns inside, %s ns outside"
+                  % (report.strangers_ns / 1e9, burst["latency_inside_ns"], burst["latency_outside_ns"]))
     stolen = sum(t["ns"] for i in report.intervals for t in i["stolen_cpu"]
                  if t["exe"] == exe)
     tp.assert_at_least("CPU time that the workers took", stolen, 100 * MS)
