@@ -33,7 +33,7 @@ MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 .SECONDARY:
 .SUFFIXES:
-.PHONY: all deps deps-test demo bench bench-programs test test-unit test-system test-vm unit unit-programs workload demo-programs
+.PHONY: all static static-if-possible deps deps-test deps-vm kernels demo bench bench-programs test test-unit test-system test-vm unit unit-programs workload demo-programs
 .PHONY: install uninstall clean help FORCE
 
 ifneq ($(V),1)
@@ -42,7 +42,7 @@ say = @printf '  %-5s %s\n' '$(1)' '$(2)'
 endif
 
 # Each variant has its own directory, so that objects of two kinds never meet in one program.
-VARIANT := $(if $(filter 1,$(SAN)),san)$(if $(filter 1,$(DEV)),dev)
+VARIANT := $(if $(filter 1,$(SAN)),san)$(if $(filter 1,$(STATIC)),static)$(if $(filter 1,$(DEV)),dev)
 TOP := build$(addprefix /,$(CROSS))
 BUILD := $(TOP)$(if $(VARIANT),/$(VARIANT))
 PROGRAM := threadprof$(addprefix -,$(CROSS))
@@ -69,16 +69,18 @@ all: $(PROGRAM) ## build ./threadprof (DEV=1: strict, warnings are errors; SAN=1
 # ---------------------------------------------------------------- tools and flags
 
 # The goals that compile nothing, or install first and then compile in a make of their own.
-NO_TOOLS := deps deps-test demo bench test test-unit test-system test-vm uninstall clean help
+NO_TOOLS := deps deps-test deps-vm static static-if-possible kernels demo bench test test-unit test-system test-vm uninstall clean help
 ifneq ($(filter-out $(NO_TOOLS),$(or $(MAKECMDGOALS),all)),)
-LACKING := $(shell scripts/deps.sh missing $(or $(addprefix cross-,$(CROSS)),build) $(PKGS))
+SET := $(or $(addprefix cross-,$(CROSS)),$(if $(filter 1,$(STATIC)),static,build))
+LACKING := $(shell scripts/deps.sh missing $(SET) $(PKGS))
 ifneq ($(LACKING),)
-$(error threadprof cannot be built without $(LACKING): run 'make deps$(addprefix  ARCH=,$(CROSS))' to install what is missing)
+HOW := $(if $(filter static,$(SET)),scripts/deps.sh static $(PKGS),make deps$(addprefix  ARCH=,$(CROSS)))
+$(error threadprof cannot be built without $(LACKING): run '$(HOW)' to install what is missing)
 endif
 CLANG := $(or $(CLANG),$(shell scripts/deps.sh which clang))
 BPFTOOL := $(or $(BPFTOOL),$(shell scripts/deps.sh which bpftool))
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS))
-PKG_LIBS := $(shell pkg-config --libs $(PKGS))
+PKG_LIBS := $(shell pkg-config $(if $(filter 1,$(STATIC)),--static) --libs $(PKGS))
 endif
 
 BPF_ARCH := $(ARCH:x86_64=x86)
@@ -86,6 +88,10 @@ BPF_ARCH := $(ARCH:x86_64=x86)
 STRICT := -Werror -Wextra -Wmissing-prototypes -Wstrict-prototypes -Wold-style-definition \
 	-Wvla -Wwrite-strings -Wshadow -Wformat=2 -Wundef -Wpointer-arith
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+# libsupc++: the demangler of libstdc++, which the dynamic program opens only when it meets a C++ name.
+STATIC_FLAGS := -DTHREADPROF_STATIC -ffunction-sections -fdata-sections
+STATIC_LINK := -static -Wl,--gc-sections
+STATIC_LIBS := $(if $(filter 1,$(STATIC)),-lsupc++)
 # No path of the build machine in the program: two clones build the same bytes.
 HERE := -ffile-prefix-map=$(CURDIR)=.
 
@@ -93,8 +99,8 @@ BPF_FLAGS = -target bpf -O2 -g -mcpu=v3 -D__TARGET_ARCH_$(BPF_ARCH) -Ibpf -Isrc 
 	$(filter -I%,$(PKG_CFLAGS)) -Wall $(if $(filter 1,$(DEV)),-Wextra -Wno-unused-parameter -Werror) \
 	-fno-stack-protector $(HERE)
 C_FLAGS = $(SYSROOT_FLAGS) -std=gnu11 -D_GNU_SOURCE -Wall $(if $(filter 1,$(DEV)),$(STRICT)) \
-	$(if $(filter 1,$(SAN)),$(SANITIZE)) -Isrc -I$(BUILD) $(PKG_CFLAGS) $(HERE) $(CPPFLAGS) $(CFLAGS)
-LINK_FLAGS = $(SYSROOT_FLAGS) $(if $(filter 1,$(SAN)),$(SANITIZE)) $(LDFLAGS)
+	$(if $(filter 1,$(SAN)),$(SANITIZE)) $(if $(filter 1,$(STATIC)),$(STATIC_FLAGS)) -Isrc -I$(BUILD) $(PKG_CFLAGS) $(HERE) $(CPPFLAGS) $(CFLAGS)
+LINK_FLAGS = $(SYSROOT_FLAGS) $(if $(filter 1,$(SAN)),$(SANITIZE)) $(if $(filter 1,$(STATIC)),$(STATIC_LINK)) $(LDFLAGS)
 PROGRAM_FLAGS = $(SYSROOT_FLAGS) -std=gnu11 -D_GNU_SOURCE -Wall $(if $(filter 1,$(DEV)),$(STRICT)) \
 	-O2 -g -pthread -fno-omit-frame-pointer $(HERE)
 
@@ -106,7 +112,7 @@ GIT_SHA = $(shell test -e .git && git rev-parse --short=12 HEAD 2>/dev/null)
 
 $(BUILD)/bpf.flags: export TEXT = $(CLANG) $(BPF_FLAGS)
 $(BUILD)/bpf.list: export TEXT = $(BPFTOOL) $(BPF_SRC)
-$(BUILD)/c.flags: export TEXT = $(CC) $(C_FLAGS) / $(LINK_FLAGS) $(PKG_LIBS)
+$(BUILD)/c.flags: export TEXT = $(CC) $(C_FLAGS) / $(LINK_FLAGS) $(PKG_LIBS) $(STATIC_LIBS)
 $(BUILD)/c.list: export TEXT = $(SRC)
 $(BUILD)/version.h: export TEXT = \#define THREADPROF_VERSION "$(file <VERSION)$(addprefix +g,$(GIT_SHA))"
 $(TOP)/program.flags: export TEXT = $(CC) $(PROGRAM_FLAGS)
@@ -143,11 +149,17 @@ $(OBJ): $(BUILD)/%.o: %.c $(BUILD)/c.flags | $(SKEL) $(BUILD)/version.h
 
 $(BUILD)/threadprof: $(OBJ) $(BUILD)/c.list
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(LINK_FLAGS) $(OBJ) $(PKG_LIBS) -o $@
+	$(Q)$(CC) $(LINK_FLAGS) $(OBJ) $(PKG_LIBS) $(STATIC_LIBS) -o $@
 
 # The variant built last. It is replaced, not overwritten: one that runs keeps its file.
 $(PROGRAM): $(BUILD)/threadprof FORCE
 	@cmp -s $< $@ || { cp $< $@.new && mv $@.new $@; }
+
+static: ## build ./threadprof-static: one file that runs without any library
+	@$(MAKE) STATIC=1 threadprof-static
+
+threadprof-static: $(BUILD)/threadprof FORCE
+	@strip -o $@.new $< && { cmp -s $@.new $@ && rm $@.new || mv $@.new $@; }
 
 # ---------------------------------------------------------------- programs of the tests and the demo
 
@@ -206,8 +218,17 @@ bench: ## install what is missing, build, measure threadprof beside its peers (B
 	@$(MAKE) all bench-programs workload
 	@bench/run.py $(BENCH_ARGS)
 
-test: deps-test ## install what is missing, build, run every test (TESTS="tests/unit/x.c ..." runs some)
+# Only where they can be had: the tests that need them say why they are skipped.
+deps-vm:
+	@scripts/deps.sh static $(PKGS) && scripts/deps.sh vm || \
+		echo "threadprof: the tests in virtual machines, or all of the static program, will be skipped"
+
+static-if-possible:
+	@[ -n "$$(scripts/deps.sh missing static $(PKGS))" ] || $(MAKE) static
+
+test: deps-test $(if $(TESTS),,deps-vm) ## install what is missing, build, run every test (TESTS="tests/unit/x.c ..." runs some)
 	@$(MAKE) all workload unit
+	@$(MAKE) static-if-possible
 	@UNIT_DIR=$(UNIT_DIR) tests/run.sh $(TESTS)
 
 test-unit: ## the unit tests alone: no root needed
@@ -217,11 +238,18 @@ test-unit: ## the unit tests alone: no root needed
 
 test-system: deps-test ## the command-line and system tests alone: root
 	@$(MAKE) all workload
+	@$(MAKE) static-if-possible
 	@tests/run.sh tests/cli tests/system
 
-test-vm: deps ## on other kernels, in virtual machines: QEMU, busybox, and a network to fetch the kernels once
-	@$(MAKE) all workload
-	@SUITE_TIMEOUT=600 tests/run.sh tests/vm/run.sh
+test-vm: deps deps-vm ## on other kernels, in virtual machines: QEMU, and a network to fetch the kernels once
+	@$(MAKE) workload
+	@$(MAKE) static
+	@tests/run.sh tests/vm
+
+kernels: deps deps-vm ## the same, and write its table to docs/kernels.md
+	@$(MAKE) workload
+	@$(MAKE) static
+	@VM_DOC=docs/kernels.md tests/run.sh tests/vm
 
 # ---------------------------------------------------------------- the rest
 
@@ -230,6 +258,7 @@ CAPABILITIES := cap_bpf,cap_perfmon,cap_sys_ptrace,cap_dac_read_search,cap_check
 
 install: $(BUILD)/threadprof docs/threadprof.8 docs/threadprof-snoop.8 docs/threadprof-check.8 ## PREFIX=/usr/local, DESTDIR=, SETCAP=1 GROUP=name: without root for these
 	install -D -m 755 $(BUILD)/threadprof $(DESTDIR)$(BINDIR)/threadprof
+	[ ! -e threadprof-static ] || install -D -m 755 threadprof-static $(DESTDIR)$(BINDIR)/threadprof-static
 	install -D -m 644 docs/threadprof.8 $(DESTDIR)$(MANDIR)/man8/threadprof.8
 	install -D -m 644 docs/threadprof-snoop.8 $(DESTDIR)$(MANDIR)/man8/threadprof-snoop.8
 	install -D -m 644 docs/threadprof-check.8 $(DESTDIR)$(MANDIR)/man8/threadprof-check.8
@@ -242,11 +271,12 @@ ifeq ($(SETCAP),1)
 endif
 
 uninstall: ## remove what install put there
-	rm -f $(DESTDIR)$(BINDIR)/threadprof $(DESTDIR)$(MANDIR)/man8/threadprof.8 \
+	rm -f $(DESTDIR)$(BINDIR)/threadprof $(DESTDIR)$(BINDIR)/threadprof-static \
+		$(DESTDIR)$(MANDIR)/man8/threadprof.8 \
 		$(DESTDIR)$(MANDIR)/man8/threadprof-snoop.8 $(DESTDIR)$(MANDIR)/man8/threadprof-check.8
 
 clean: ## remove everything that was built
-	rm -rf build threadprof threadprof-arm64
+	rm -rf build threadprof threadprof-arm64 threadprof-static
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'

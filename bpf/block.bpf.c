@@ -119,7 +119,7 @@ static __always_inline enum tp_state poll__classify(struct thread *t, struct tas
 enum tp_state block__classify(struct thread *t, struct task_struct *task, long task_state, __u64 now,
 			      bool is_current)
 {
-	struct pt_regs *regs = compat__task_regs(task);
+	struct pt_regs *regs = compat__task_regs(task, COPY_OF_LEAVING);
 
 	t->block_since = now;
 	t->block_what = BLOCK_NOTHING;

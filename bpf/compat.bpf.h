@@ -110,15 +110,24 @@ static __always_inline bool compat__file_is_held(struct file *file)
 }
 
 /*
- * Task storage for tracing programs came with 5.12, and takes only a pointer to a task that the verifier
- * trusts. Without it threads are kept in a hash map.
+ * Task storage for tracing programs came with 5.12 (a10787e6d58c), and takes only a pointer to a task that the
+ * verifier trusts. Without it threads are kept in a hash map.
  */
 extern const volatile bool has_task_storage;
 
 /*
- * Only a tp_btf program gets its tasks as pointers that can be read through. In a raw tracepoint or a kprobe
- * the current task is one; of any other the program makes a copy of the members that are read of it. Then
- * what is reached from a task must be read by address, for the shared code takes both kinds.
+ * bpf_get_current_task_btf() came with 5.11 (3ca1032ab7ab): the current task as a pointer that can be read
+ * through. Before, bpf_get_current_task() returns its mere address.
+ */
+extern const volatile bool has_current_task_btf;
+
+/* bpf_task_pt_regs() came with 5.15 (dd6e10fbd9fb), and takes a trusted pointer too. */
+extern const volatile bool has_task_pt_regs;
+
+/*
+ * Only a tp_btf program gets its tasks as pointers that can be read through. Of any other task, but the current
+ * one where has_current_task_btf, the program makes a copy of the members that are read of it. Then what is
+ * reached from a task must be read by address, for the shared code takes both kinds.
  */
 extern const volatile bool tasks_are_copies;
 
@@ -159,6 +168,15 @@ static __always_inline __u64 compat__run_delay_of_next(struct task_struct *task)
 #define TASK_COPY_SIZE 16384 /* at least that of the kernel's struct task_struct; most have 10000 */
 #define REGS_COPY_SIZE 512   /* the same for struct pt_regs */
 
+/* A place for each task that a program looks at while the programs that may interrupt it have their own. */
+enum task_copy_of {
+	COPY_OF_LEAVING, /* the CPU */
+	COPY_OF_OTHER,	 /* that comes on it, is woken or migrates */
+	COPY_OF_CALLER,	 /* whose system call ends */
+	COPY_OF_WAKER,
+	NR_TASK_COPIES,
+};
+
 struct task_copy {
 	__u64 own_regs[REGS_COPY_SIZE / 8];   /* of the task copied here */
 	__u64 other_regs[REGS_COPY_SIZE / 8]; /* of one that is none, which an iterator looks at */
@@ -167,7 +185,7 @@ struct task_copy {
 
 struct task_copies_map {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, NR_TASK_COPIES);
 	__type(key, __u32);
 	__type(value, struct task_copy);
 };
@@ -177,37 +195,36 @@ extern struct task_copies_map task_copies SEC(".maps");
 /* Where there are no registers: a system call number that there isn't. */
 static const __u64 no_regs[REGS_COPY_SIZE / 8] = { [0 ... REGS_COPY_SIZE / 8 - 1] = -1 };
 
-static __always_inline struct task_copy *compat__task_copy(void)
+static __always_inline struct task_copy *compat__task_copy(enum task_copy_of which)
 {
-	__u32 zero = 0;
+	__u32 key = which;
 
-	return bpf_map_lookup_elem(&task_copies, &zero);
+	return bpf_map_lookup_elem(&task_copies, &key);
 }
 
 /*
- * Copies the user registers of the task with @stack to @regs. How far above a stack's begin they are is the
- * same for all tasks of a kernel. The address goes through memory, since the verifier forbids arithmetic
- * with the pointer that the helper returns.
+ * How far above the begin of a task's kernel stack its user registers are: the same for all tasks of a kernel.
+ * Learned at the end of a system call, which has their address, where the helper is not there or does not take the
+ * task; 0: not yet. To compute it takes THREAD_SIZE, which BTF does not always tell, and what each architecture
+ * leaves free at the top of a stack (nothing on x86-64 before FRED, 6.9).
  */
+extern __u64 regs_at;
+
+/* Copies the user registers of the task with @stack to @regs. */
 static __always_inline void compat__copy_regs(__u64 *regs, __u64 stack)
 {
-	struct task_struct *current = bpf_get_current_task_btf();
-	volatile __u64 *address = regs;
-
-	*address = bpf_task_pt_regs(current);
-	bpf_probe_read_kernel(regs, bpf_core_type_size(struct pt_regs),
-			      (void *)(stack + (*address - (__u64)current->stack)));
+	bpf_probe_read_kernel(regs, bpf_core_type_size(struct pt_regs), (void *)(stack + regs_at));
 }
 
-/* The user registers that the kernel saved when @task entered it. A copy of a task has no stack. */
-static __always_inline struct pt_regs *compat__task_regs(struct task_struct *task)
+/* The user registers that the kernel saved when @task entered it. A copy, the one of @which, has no stack. */
+static __always_inline struct pt_regs *compat__task_regs(struct task_struct *task, enum task_copy_of which)
 {
 	struct task_copy *copy;
 	__u64 stack;
 
-	if (!tasks_are_copies)
+	if (!tasks_are_copies && has_task_pt_regs)
 		return (struct pt_regs *)bpf_task_pt_regs(task);
-	copy = compat__task_copy();
+	copy = compat__task_copy(which);
 	if (!copy)
 		return (struct pt_regs *)no_regs;
 	stack = (__u64)task->stack;
@@ -218,10 +235,20 @@ static __always_inline struct pt_regs *compat__task_regs(struct task_struct *tas
 }
 
 /*
- * sched_switch got prev_state as a fourth argument in 5.18 (fa2c3254d7cf). Where it is missing the
- * task's own state field is as good: the tracepoint fires before anybody can change it.
+ * sched_switch got prev_state as a fourth argument in 5.18 (fa2c3254d7cf). Where it is missing the task's own
+ * state field is nearly as good: a waker may have put TASK_WAKING there (since 5.8, c6e7bd7afaeb), but nobody
+ * puts TASK_RUNNING there before the task has left its CPU.
  */
 extern const volatile bool has_prev_state;
+
+/*
+ * Until 6.15 (8feb053d5319) the argument is also that of a task which was about to block and goes on because
+ * a signal came: then its own state field says that it runs.
+ */
+static __always_inline long compat__checked_prev_state(const struct task_struct *prev, long prev_state)
+{
+	return compat__task_state(prev) ? prev_state : 0;
+}
 
 /* sched_process_exit got group_dead as a second argument in 6.16; before, the group's count of live threads. */
 extern const volatile bool has_group_dead;

@@ -55,7 +55,7 @@ static __always_inline __u32 pidns__tid(struct task_struct *task)
 	__u32 tid;
 
 	if (!is_in_pid_namespace)
-		return task->pid;
+		return BPF_CORE_READ(task, pid);
 	tid = pid__number((__u64)BPF_CORE_READ(task, thread_pid), viewer_level, &ns);
 	return ns && ns == viewer_ns ? tid : 0;
 }
@@ -67,7 +67,7 @@ static __always_inline __u32 pidns__tgid(struct task_struct *task)
 	__u32 tgid;
 
 	if (!is_in_pid_namespace)
-		return task->tgid;
+		return BPF_CORE_READ(task, tgid);
 	tgid = pid__number((__u64)BPF_CORE_READ(task, group_leader, thread_pid), viewer_level, &ns);
 	return ns && ns == viewer_ns ? tgid : 0;
 }

@@ -10,6 +10,7 @@
  */
 #include "threadprof.bpf.h"
 #include "syscalls.bpf.h"
+#include "task_copy.bpf.h"
 
 #define SHUT_RD 0
 #define F_DUPFD 0
@@ -516,11 +517,11 @@ static __noinline void process__ask_for_sweep(const struct call *c)
 
 static __always_inline int on_sys_exit(struct pt_regs *regs, long ret)
 {
-	struct call c = { .task = bpf_get_current_task_btf() };
+	struct call c = { .task = task__current(COPY_OF_CALLER) };
 	enum syscall_class class;
 	__s32 fd;
 
-	if (!task__may_be_target(c.task) || !active)
+	if (!c.task || !task__may_be_target(c.task) || !active)
 		return 0;
 	class = regs__class(regs);
 	if (class == SC_NONE || class > SC_LAST_TRACED)
@@ -528,6 +529,8 @@ static __always_inline int on_sys_exit(struct pt_regs *regs, long ret)
 	c.t = thread__get(c.task);
 	if (!c.t)
 		return 0;
+	if (!has_current_task_btf)
+		task__copy_accounts(c.task, (const struct task_struct *)bpf_get_current_task());
 	c.tid = c.t->tid;
 	c.tgid = c.t->tgid;
 	c.now = bpf_ktime_get_ns();

@@ -5,6 +5,7 @@
  */
 #include "threadprof.bpf.h"
 #include "syscalls.bpf.h"
+#include "task_copy.bpf.h"
 
 /* --- CPU time that others take while a target's thread waits for that CPU --- */
 
@@ -213,8 +214,9 @@ static __always_inline void thread__get_cpu(struct thread *t, struct task_struct
 		block__account(t, t->tgid);
 }
 
+/* @leaving: @prev itself, of which @prev may be a copy. */
 static __always_inline void on_switch(bool preempt, struct task_struct *prev, struct task_struct *next,
-				      long prev_state, bool prev_is_current)
+				      const struct task_struct *leaving, long prev_state, bool prev_is_current)
 {
 	struct thread *t;
 
@@ -223,6 +225,8 @@ static __always_inline void on_switch(bool preempt, struct task_struct *prev, st
 	run_queue__charge(prev, next);
 	if (task__may_be_target(prev)) {
 		t = thread__get(prev);
+		if (t && has_prev_state && prev_state)
+			prev_state = compat__checked_prev_state(leaving, prev_state);
 		if (t)
 			thread__leave_cpu(t, prev, preempt, prev_state, prev_is_current);
 	}
@@ -261,12 +265,16 @@ static __always_inline void on_wakeup(struct task_struct *task)
  */
 static __always_inline void on_waking(struct task_struct *task)
 {
-	struct task_struct *waker = bpf_get_current_task_btf();
+	struct task_struct *waker;
 	struct thread *t;
 
-	if (!active || !task__may_be_target(task) || !task__may_be_target(waker))
+	if (!active || !task__may_be_target(task))
 		return;
-	if (!regs__hands_over(compat__task_regs(waker)))
+	waker = task__current(COPY_OF_WAKER);
+	if (!waker || !task__may_be_target(waker))
+		return;
+	task__copy_current_rest(waker, COPY_OF_WAKER);
+	if (!regs__hands_over(compat__task_regs(waker, COPY_OF_WAKER)))
 		return;
 	t = thread__get(task);
 	if (!t)
@@ -292,45 +300,6 @@ static __always_inline void on_migrate(struct task_struct *task, __u32 dest_cpu)
 	run_queue__add(dest_cpu, 1, now);
 }
 
-/* --- tasks that a program may not read through --- */
-
-#define copy_member(copy, task, member) \
-	bpf_core_read(&(copy)->member, sizeof((copy)->member), &(task)->member)
-
-/* Who @task is, and where it runs: this much of any task. NULL only to please the verifier. */
-static __always_inline struct task_struct *task__copy(const struct task_struct *task)
-{
-	struct task_copy *scratch = compat__task_copy();
-	struct task_struct *copy;
-
-	if (!scratch)
-		return NULL;
-	copy = (struct task_struct *)scratch->task;
-	copy_member(copy, task, pid);
-	copy_member(copy, task, tgid);
-	copy_member(copy, task, group_leader);
-	if (compat__has_run_delay())
-		copy_member(copy, task, sched_info);
-	if (compat__has_run_queue())
-		copy_member(copy, task, se.cfs_rq);
-	compat__copy_task_cpu(copy, task);
-	return copy;
-}
-
-/* The rest that is read of a task when it leaves its CPU. What is not copied here is 0 for all readers. */
-static __always_inline void task__copy_rest(struct task_struct *copy, const struct task_struct *task)
-{
-	__u32 io_at = bpf_core_field_offset(task->in_iowait), io_size = bpf_core_field_size(task->in_iowait);
-	struct task_copy *scratch = compat__task_copy();
-
-	if (!scratch)
-		return;
-	copy_member(copy, task, files);
-	copy_member(copy, task, se.sum_exec_runtime);
-	bpf_probe_read_kernel((void *)copy + io_at, io_size, (const void *)task + io_at);
-	compat__copy_regs(scratch->own_regs, (__u64)BPF_CORE_READ(task, stack));
-}
-
 /* --- the probes --- */
 
 /* Arguments by position: BPF_PROG() would read a fourth one on kernels that have three. */
@@ -340,7 +309,7 @@ int sched_switch(__u64 *ctx)
 	struct task_struct *prev = (struct task_struct *)ctx[1];
 	struct task_struct *next = (struct task_struct *)ctx[2];
 
-	on_switch(ctx[0], prev, next, has_prev_state ? ctx[3] : compat__task_state(prev), true);
+	on_switch(ctx[0], prev, next, prev, has_prev_state ? ctx[3] : compat__task_state(prev), true);
 	return 0;
 }
 
@@ -369,13 +338,18 @@ int BPF_PROG(sched_migrate_task, struct task_struct *task, int dest_cpu)
 SEC("?raw_tp/sched_switch")
 int sched_switch_raw(__u64 *ctx)
 {
-	struct task_struct *prev = bpf_get_current_task_btf(), *next;
+	const struct task_struct *task = (const struct task_struct *)ctx[1];
+	struct task_struct *prev, *next;
 
 	if (!active)
 		return 0;
-	next = task__copy((struct task_struct *)ctx[2]);
-	if (next)
-		on_switch(ctx[0], prev, next, has_prev_state ? ctx[3] : compat__task_state(prev), true);
+	prev = task__current(COPY_OF_LEAVING);
+	next = task__copy((struct task_struct *)ctx[2], COPY_OF_OTHER);
+	if (!prev || !next)
+		return 0;
+	if (task__may_be_target(prev))
+		task__copy_current_rest(prev, COPY_OF_LEAVING);
+	on_switch(ctx[0], prev, next, task, has_prev_state ? ctx[3] : compat__task_state(task), true);
 	return 0;
 }
 
@@ -386,7 +360,7 @@ int sched_wakeup_raw(__u64 *ctx)
 
 	if (!active)
 		return 0;
-	task = task__copy((struct task_struct *)ctx[0]);
+	task = task__copy((struct task_struct *)ctx[0], COPY_OF_OTHER);
 	if (task)
 		on_wakeup(task);
 	return 0;
@@ -399,7 +373,7 @@ int sched_waking_raw(__u64 *ctx)
 
 	if (!active)
 		return 0;
-	task = task__copy((struct task_struct *)ctx[0]);
+	task = task__copy((struct task_struct *)ctx[0], COPY_OF_OTHER);
 	if (task)
 		on_waking(task);
 	return 0;
@@ -412,7 +386,7 @@ int sched_migrate_task_raw(__u64 *ctx)
 
 	if (!active)
 		return 0;
-	task = task__copy((struct task_struct *)ctx[0]);
+	task = task__copy((struct task_struct *)ctx[0], COPY_OF_OTHER);
 	if (task)
 		on_migrate(task, ctx[1]);
 	return 0;
@@ -426,15 +400,17 @@ SEC("?kprobe")
 int finish_task_switch(struct pt_regs *ctx)
 {
 	const struct task_struct *task = (const struct task_struct *)PT_REGS_PARM1(ctx);
-	struct task_struct *prev, *next = bpf_get_current_task_btf();
+	struct task_struct *prev, *next;
 
 	if (!active)
 		return 0;
-	prev = task__copy(task);
-	if (!prev)
+	prev = task__copy(task, COPY_OF_LEAVING);
+	next = task__current(COPY_OF_OTHER);
+	if (!prev || !next)
 		return 0;
 	if (task__may_be_target(prev))
-		task__copy_rest(prev, task);
-	on_switch(compat__task_is_runnable(task), prev, next, compat__task_state(task), prev->tgid == next->tgid);
+		task__copy_rest(prev, task, COPY_OF_LEAVING);
+	on_switch(compat__task_is_runnable(task), prev, next, task, compat__task_state(task),
+		  prev->tgid == next->tgid);
 	return 0;
 }

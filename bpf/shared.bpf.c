@@ -13,6 +13,8 @@ struct task_copies_map task_copies SEC(".maps");
 const volatile bool has_prev_state = true;
 const volatile bool has_group_dead = true;
 const volatile bool has_task_storage = true;
+const volatile bool has_current_task_btf = true;
+const volatile bool has_task_pt_regs = true;
 const volatile bool tasks_are_copies = false;
 
 __u8 target_filter[TP_FILTER_SIZE];
@@ -20,6 +22,7 @@ bool active;
 __u32 epoch;
 __u64 losses[TP_NR_LOSSES];
 __u64 nr_debts;
+__u64 regs_at;
 
 const volatile bool is_in_pid_namespace = false;
 __u32 viewer_level;

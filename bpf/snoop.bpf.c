@@ -82,18 +82,21 @@ static __always_inline void rec__submit(void *rec)
 	bpf_ringbuf_submit(rec, filling ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
 }
 
-/* Under ptrace, task->parent is the debugger; real_parent is who made the process. */
+/*
+ * Under ptrace, task->parent is the debugger; real_parent is who made the process. @task is read by address, for
+ * that is all that is known of the current task before 5.11.
+ */
 static __always_inline void process__fill(struct snoop_process *p, struct task_struct *task)
 {
-	struct task_struct *parent = task->real_parent->group_leader;
+	struct task_struct *parent = BPF_CORE_READ(task, real_parent, group_leader);
 
 	p->tgid = pidns__tgid(task);
 	p->uid = (__u32)bpf_get_current_uid_gid();
-	p->start_ns = task->group_leader->start_time;
+	p->start_ns = BPF_CORE_READ(task, group_leader, start_time);
 	p->cgroup_id = bpf_get_current_cgroup_id();
 	p->ppid = pidns__tgid(parent);
 	p->pad = 0;
-	p->parent_start_ns = parent->start_time;
+	p->parent_start_ns = BPF_CORE_READ(parent, start_time);
 	bpf_probe_read_kernel(p->comm, sizeof(p->comm), task->comm);
 	bpf_probe_read_kernel(p->parent_comm, sizeof(p->parent_comm), parent->comm);
 }
@@ -262,7 +265,7 @@ int BPF_PROG(snoop_failed, struct pt_regs *regs, long ret)
 
 	if (ret >= 0 || !active)
 		return 0;
-	task = bpf_get_current_task_btf();
+	task = (struct task_struct *)bpf_get_current_task();
 	if (!is_exec(task, regs, &path) || !pidns__tgid(task))
 		return 0;
 	rec = bpf_ringbuf_reserve(&events, sizeof(*rec), 0);

@@ -4,8 +4,10 @@
 # Installs what threadprof lacks on this machine, or only names it. The Makefile calls it:
 #
 #   deps.sh build MODULE...         install what the build lacks
+#   deps.sh static MODULE...        ... and what the static build lacks
 #   deps.sh unit MODULE...          ... and what the unit tests lack
 #   deps.sh test MODULE...          ... and what the system tests lack
+#   deps.sh vm                      what the tests in virtual machines lack
 #   deps.sh bench MODULE...         what the build and the bench lack
 #   deps.sh cross-arm64 MODULE...   what the build for arm64 lacks; its modules go to a sysroot
 #   deps.sh missing SET MODULE...   name what a set lacks; install nothing
@@ -20,6 +22,8 @@ set -eu
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
 BUILD_NEEDS="cc clang bpftool pkg-config"
+STATIC_NEEDS="static-libraries"
+VM_NEEDS="qemu busybox-static python3"
 UNIT_NEEDS="sanitizers cmocka c++"
 SYSTEM_NEEDS="bats setpriv unshare setcap python3 nginx redis-server wrk jdk curl tmux strace"
 CROSS_NEEDS="cross-cc clang bpftool pkg-config"
@@ -63,6 +67,9 @@ redis-benchmark redis-tools                redis                        redis   
 perf          linux-perf|linux-tools-generic perf                       perf                     perf
 bpftrace      bpftrace                     bpftrace                     bpftrace                 bpftrace
 execsnoop     libbpf-tools                 libbpf-tools                 libbpf-tools             libbpf-tools
+static-libraries libc6-dev,g++,libbpf-dev,libelf-dev,libdw-dev,zlib1g-dev,libjson-c-dev,libbz2-dev,liblzma-dev,libzstd-dev glibc-static,libstdc++-static,libbpf-static,elfutils-devel-static,elfutils-libelf-devel-static,zlib-ng-compat-static|zlib-static,json-c-devel,bzip2-static,xz-static,libzstd-static glibc-devel-static,gcc-c++,libbpf-devel-static,libelf-devel-static,libdw-devel-static,zlib-devel-static,libjson-c-devel-static,libbz2-devel-static,xz-static-devel,libzstd-devel-static gcc,libelf,zlib,json-c
+qemu          qemu-system-x86              qemu-system-x86-core         qemu-x86                 qemu-system-x86
+busybox-static busybox-static              busybox                      busybox-static           busybox
 offcputime    libbpf-tools                 libbpf-tools                 libbpf-tools             libbpf-tools
 TABLE
 }
@@ -111,6 +118,18 @@ compiles() {
 		"${CC:-cc}" "$@" -x c - -o /dev/null 2>/dev/null
 }
 
+# Not every distribution has its libraries in this form; what they need in turn is pkg-config's to say.
+links_statically() {
+	local libs
+	libs=$(pkg-config --static --libs "$@" 2>/dev/null) || return 1
+	# shellcheck disable=SC2086 # a list of words
+	printf 'int main(void) { return 0; }\n' | "${CC:-cc}" -static -x c - -o /dev/null $libs -lsupc++ 2>/dev/null
+}
+
+is_static() {
+	[ "$(head -c 4 "$1" | tr -d '\177')" = ELF ] && ! readelf -l "$1" 2>/dev/null | grep -q INTERP
+}
+
 have_module() {
 	local minimum
 	minimum=$(minimum_version "$1")
@@ -124,6 +143,9 @@ have() {
 	c++) command -v g++ >/dev/null ;;
 	clang) find_clang >/dev/null ;;
 	bpftool) find_bpftool >/dev/null ;;
+	static-libraries) links_statically libbpf libelf libdw zlib json-c ;;
+	qemu) command -v qemu-system-x86_64 >/dev/null ;;
+	busybox-static) command -v busybox >/dev/null && is_static "$(command -v busybox)" ;;
 	sanitizers) compiles -fsanitize=address,undefined ;;
 	# Debian's python3-minimal has the command without the library.
 	python3) python3 -c 'import http.server, json' 2>/dev/null ;;
@@ -140,11 +162,16 @@ needs() {
 	local set=$1
 	shift
 	case $set in
+	vm)
+		echo "$VM_NEEDS"
+		return
+		;;
 	cross-*) echo "$CROSS_NEEDS" "$@" ;;
 	*) echo "$BUILD_NEEDS" "$@" ;;
 	esac
 	case $set in
 	build | cross-arm64) ;;
+	static) echo "$STATIC_NEEDS" ;;
 	unit) echo "$UNIT_NEEDS" ;;
 	test)
 		echo "$UNIT_NEEDS"
@@ -153,7 +180,7 @@ needs() {
 		fi
 		;;
 	bench) echo "$BENCH_NEEDS" ;;
-	*) fail "deps.sh: no set '$set': it is build, unit, test, bench or cross-arm64" ;;
+	*) fail "deps.sh: no set '$set': it is build, static, unit, test, vm, bench or cross-arm64" ;;
 	esac
 }
 
@@ -296,6 +323,8 @@ purpose() {
 	case $1 in
 	build) echo "to build threadprof" ;;
 	cross-*) echo "to build threadprof for ${1#cross-}" ;;
+	static) echo "to build threadprof as a static program" ;;
+	vm) echo "to run threadprof on other kernels in virtual machines" ;;
 	unit) echo "to build threadprof and run its unit tests" ;;
 	bench) echo "to build threadprof and measure it beside its peers" ;;
 	test)
@@ -390,7 +419,7 @@ install_cross() {
 }
 
 case ${1:-} in
-build | unit | test | bench)
+build | static | unit | test | vm | bench)
 	install_set "$@"
 	;;
 cross-arm64)
@@ -407,6 +436,6 @@ which)
 	esac
 	;;
 *)
-	fail "usage: deps.sh build|unit|test|bench|cross-arm64 MODULE... | missing SET MODULE... | which TOOL"
+	fail "usage: deps.sh build|static|unit|test|vm|bench|cross-arm64 MODULE... | missing SET MODULE... | which TOOL"
 	;;
 esac

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -10,6 +11,8 @@
 #include <unistd.h>
 
 #include "log.h"
+
+#define EXEC_PATIENCE_MS 2000
 
 static void close_fd(int *fd)
 {
@@ -69,6 +72,7 @@ int command__start(struct command *command, char **argv)
 
 int command__go(struct command *command)
 {
+	struct pollfd waits = { .fd = command->error_fd, .events = POLLIN };
 	int err = 0;
 
 	if (!command->pid)
@@ -76,7 +80,12 @@ int command__go(struct command *command)
 	if (write(command->go_fd, "", 1) != 1)
 		return log__fail(-errno, "cannot start the command: %s", strerror(errno));
 	close_fd(&command->go_fd);
-	/* The other end closes with a successful exec; otherwise the child has said what failed. */
+	/*
+	 * The other end closes with a successful exec; otherwise the child has said what failed. A program on a
+	 * file system that does not answer is not waited for: it is profiled from its begin whenever that is.
+	 */
+	if (poll(&waits, 1, EXEC_PATIENCE_MS) <= 0)
+		return 0;
 	if (read(command->error_fd, &err, sizeof(err)) == sizeof(err))
 		return -err;
 	close_fd(&command->error_fd);

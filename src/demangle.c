@@ -2,7 +2,9 @@
 #include "demangle.h"
 
 #include <ctype.h>
+#ifndef THREADPROF_STATIC
 #include <dlfcn.h>
+#endif
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +15,18 @@
 #define MAX_LENGTH 1024
 
 typedef char *(*demangler)(const char *name, char *out, size_t *size, int *status);
+
+#ifdef THREADPROF_STATIC
+
+/* The C++ ABI's; a static program opens no library. */
+char *__cxa_demangle(const char *name, char *out, size_t *size, int *status);
+
+static demangler find_demangler(void)
+{
+	return __cxa_demangle;
+}
+
+#else
 
 /* Looked up when first needed, so that programs without C++ never load the library. */
 static demangler find_demangler(void)
@@ -29,6 +43,8 @@ static demangler find_demangler(void)
 	}
 	return found;
 }
+
+#endif
 
 static bool harmless(const char *name)
 {

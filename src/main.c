@@ -5,7 +5,9 @@
 #include "check.h"
 #include "log.h"
 #include "monitor.h"
+#include "name_service.h"
 #include "options.h"
+#include "probes.h"
 #include "snoop.h"
 
 enum { EXIT_USAGE = 2 };
@@ -18,6 +20,7 @@ static int run_snoop(int argc, char **argv)
 	if (err)
 		return err < 0 ? EXIT_USAGE : EXIT_SUCCESS;
 	log__set_verbose(options.verbose);
+	probes__configure(options.force_fallback, options.btf);
 	return snoop__run(&options) ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
@@ -37,6 +40,7 @@ int main(int argc, char **argv)
 	struct options options;
 	int err;
 
+	name_service__init();
 	if (argc > 1 && !strcmp(argv[1], "snoop"))
 		return run_snoop(argc - 1, argv + 1);
 	if (argc > 1 && !strcmp(argv[1], "check"))
@@ -45,5 +49,6 @@ int main(int argc, char **argv)
 	if (err)
 		return err < 0 ? EXIT_USAGE : EXIT_SUCCESS;
 	log__set_verbose(options.verbose);
+	probes__configure(options.force_fallback, options.btf);
 	return monitor__run(&options) ? EXIT_FAILURE : EXIT_SUCCESS;
 }

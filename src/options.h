@@ -28,6 +28,8 @@ struct options {
 	bool verbose;
 	uint64_t ring_bytes; /* 0: default */
 	const char *refuse;  /* see struct session_config */
+	unsigned force_fallback;
+	const char *btf; /* NULL: the kernel's own */
 };
 
 /*

@@ -8,6 +8,7 @@
 
 #include <bpf/btf.h>
 
+#include "fallback.h"
 #include "log.h"
 #include "rights.h"
 
@@ -30,10 +31,52 @@ int probes__tracepoint_args(const struct btf *btf, const char *name)
 	return btf_vlen(type) - 1;
 }
 
-void probes__read(const struct btf *btf, struct probes *probes)
+bool probes__has_helper(const struct btf *btf, const char *id)
 {
-	probes->has_prev_state = probes__tracepoint_args(btf, "sched_switch") >= 4;
-	probes->has_group_dead = probes__tracepoint_args(btf, "sched_process_exit") >= 2;
+	int type_id = btf__find_by_name_kind(btf, "bpf_func_id", BTF_KIND_ENUM);
+	const struct btf_type *type = type_id > 0 ? btf__type_by_id(btf, type_id) : NULL;
+
+	for (int i = 0; type && i < btf_vlen(type); i++) {
+		if (!strcmp(btf__name_by_offset(btf, btf_enum(type)[i].name_off), id))
+			return true;
+	}
+	return false;
+}
+
+static bool is_to_be_used(enum fallback which, bool has, unsigned forced)
+{
+	if (!has)
+		log__debug("the kernel has no %s: its fallback is used", fallback__name(which));
+	else if (forced & FALLBACK_BIT(which))
+		log__debug("%s: its fallback is used, as was asked for", fallback__name(which));
+	return has && !(forced & FALLBACK_BIT(which));
+}
+
+void probes__read(const struct btf *btf, unsigned forced, struct probes *probes)
+{
+	const struct {
+		bool *to;
+		enum fallback which;
+		bool has;
+	} list[] = {
+		{ &probes->has_task_storage, FALLBACK_TASK_STORAGE, true },
+		{ &probes->has_tp_btf, FALLBACK_TP_BTF, true },
+		{ &probes->has_current_task_btf, FALLBACK_CURRENT_TASK_BTF,
+		  probes__has_helper(btf, "BPF_FUNC_get_current_task_btf") },
+		{ &probes->has_task_pt_regs, FALLBACK_TASK_PT_REGS,
+		  probes__has_helper(btf, "BPF_FUNC_task_pt_regs") },
+		{ &probes->has_prev_state, FALLBACK_PREV_STATE, probes__tracepoint_args(btf, "sched_switch") >= 4 },
+		{ &probes->has_group_dead, FALLBACK_GROUP_DEAD,
+		  probes__tracepoint_args(btf, "sched_process_exit") >= 2 },
+		/* 6.1 (7c8199e24fa0) */
+		{ &probes->has_mem_alloc, FALLBACK_MEM_ALLOC,
+		  btf__find_by_name_kind(btf, "bpf_mem_alloc", BTF_KIND_STRUCT) > 0 },
+	};
+
+	for (size_t i = 0; i < NR_FALLBACKS; i++)
+		*list[i].to = is_to_be_used(list[i].which, list[i].has, forced);
+	/* What the one takes, the other returns. */
+	probes->has_task_pt_regs = probes->has_task_pt_regs && probes->has_current_task_btf;
 }
 
 bool probes__is_function(const char *symbol, const char *function)
@@ -79,6 +122,22 @@ int probes__find_function(const char *path, const char *function, char *symbol, 
 	return err;
 }
 
+static struct {
+	unsigned forced;
+	const char *btf_path;
+} configured;
+
+void probes__configure(unsigned forced, const char *btf_path)
+{
+	configured.forced = forced;
+	configured.btf_path = btf_path;
+}
+
+const char *probes__btf_path(void)
+{
+	return configured.btf_path;
+}
+
 int probes__read_kernel(struct probes *probes)
 {
 	static struct probes known;
@@ -89,7 +148,7 @@ int probes__read_kernel(struct probes *probes)
 		btf = btf__load_vmlinux_btf();
 		if (!btf)
 			return log__fail(-errno, "cannot read the kernel's BTF: %s", strerror(errno));
-		probes__read(btf, &known);
+		probes__read(btf, configured.forced, &known);
 		btf__free(btf);
 		is_known = true;
 	}

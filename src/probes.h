@@ -9,6 +9,11 @@
 struct btf;
 
 struct probes {
+	bool has_task_storage;	   /* false: it is not to be tried; what the kernel lets us use shows at the load */
+	bool has_tp_btf;	   /* the same */
+	bool has_current_task_btf; /* the helper bpf_get_current_task_btf() */
+	bool has_task_pt_regs;	   /* the helper bpf_task_pt_regs(), and the one above */
+	bool has_mem_alloc;	   /* maps that allocate while a program runs do so from memory set apart for it */
 	bool has_prev_state; /* sched_switch passes it as its fourth argument */
 	bool has_group_dead; /* sched_process_exit passes it as its second argument */
 };
@@ -31,8 +36,17 @@ bool probes__is_function(const char *symbol, const char *function);
  */
 int probes__find_function(const char *path, const char *function, char *symbol, size_t size);
 
-/* Fills @probes from the kernel's BTF. */
-void probes__read(const struct btf *btf, struct probes *probes);
+/* Does @btf list the helper function, as in "BPF_FUNC_task_pt_regs"? */
+bool probes__has_helper(const struct btf *btf, const char *id);
+
+/* Fills @probes from the kernel's BTF; a bit of @forced for each enum fallback that is to be taken as missing. */
+void probes__read(const struct btf *btf, unsigned forced, struct probes *probes);
+
+/* Before all else: what the user has forced, and the file to read instead of the kernel's own BTF; NULL: none. */
+void probes__configure(unsigned forced, const char *btf_path);
+
+/* As it was configured; NULL: the kernel's own. */
+const char *probes__btf_path(void);
 
 /*
  * The same of the running kernel, whose BTF, some megabytes, is read at the first call only. Negative errno

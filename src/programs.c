@@ -24,6 +24,7 @@ const struct program programs[] = {
 	{ "snapshot_threads", SESSION_SCHED, true, ALL_WAYS },
 	{ "sched_migrate_task", SESSION_MIGRATE, false, BTF_WAYS | FUNCTION_WAY },
 	{ "sched_migrate_task_raw", SESSION_MIGRATE, false, RAW_WAY },
+	{ "learn_regs", SESSION_REGS, true, ALL_WAYS },
 	{ "request_sys_exit", SESSION_REQUESTS, false, ALL_WAYS },
 	{ "snapshot_sockets", SESSION_SOCKETS, false, ALL_WAYS },
 	{ NULL, 0, false, 0 },
@@ -48,15 +49,18 @@ bool program__sees_switches(const struct program *program)
 	return program->required && program->ways != ALL_WAYS;
 }
 
-bool way__is_allowed(enum session_way way, enum switch_probe asked, const char *refused)
+bool way__is_allowed(enum session_way way, enum switch_probe asked, const struct probes *probes)
 {
-	const struct program *program = refused ? program__find(refused) : NULL;
-
-	if (asked == SWITCH_PROBE_FUNCTION && way != WAY_FUNCTION)
+	if (way == WAY_FUNCTION)
+		return asked != SWITCH_PROBE_TRACEPOINT;
+	if (asked == SWITCH_PROBE_FUNCTION)
 		return false;
-	if (asked == SWITCH_PROBE_TRACEPOINT && way == WAY_FUNCTION)
-		return false;
-	if (refused && !strcmp(refused, "threads") && way == WAY_BTF_TRACEPOINT)
-		return false;
-	return !program || !program__sees_switches(program) || !program__is_of_way(program, way);
+	switch (way) {
+	case WAY_BTF_TRACEPOINT:
+		return probes->has_tp_btf && probes->has_task_storage && probes->has_current_task_btf;
+	case WAY_BTF_TRACEPOINT_HASH:
+		return probes->has_tp_btf;
+	default:
+		return true;
+	}
 }

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+#include "probes.h"
 #include "session.h"
 
 #define SWITCH_FUNCTION "finish_task_switch"
@@ -27,10 +28,7 @@ bool program__is_of_way(const struct program *program, enum session_way way);
 /* Another way to see switches needs another program in its place. */
 bool program__sees_switches(const struct program *program);
 
-/*
- * May switches be seen in this way, as far as the user has a say: what was asked for, and the program (or
- * the map "threads") that is taken as refused by the kernel; NULL: none is.
- */
-bool way__is_allowed(enum session_way way, enum switch_probe asked, const char *refused);
+/* May switches be seen in this way, as far as is known before the load: from what was asked for, and from BTF. */
+bool way__is_allowed(enum session_way way, enum switch_probe asked, const struct probes *probes);
 
 #endif /* THREADPROF_PROGRAMS_H */

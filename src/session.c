@@ -18,13 +18,22 @@
 #include "programs.h"
 #include "threadprof.skel.h"
 
+/* Where connections can't be allocated one by one: 25 MB for all of them. */
+#define PREALLOCATED_CONNS 65536
+
+/* Records at a time, several times what the ring buffer holds. */
+#define MAX_DRAINED 1000000
+#define STOP_DRAINING (-EXFULL)
+
 struct session {
 	struct threadprof_bpf *skel;
 	struct ring_buffer *ring;
 	enum session_way way;
 	char switch_symbol[128]; /* of SWITCH_FUNCTION; "": the kernel has none */
+	struct probes probes;
 	int part_error[SESSION_NR_PARTS];
 	uint64_t nr_events;
+	int nr_drained; /* by the session__drain() that runs */
 	session_record_fn fn; /* of the session__drain() that runs */
 	void *context;
 };
@@ -53,8 +62,20 @@ __attribute__((format(printf, 2, 0))) static int on_libbpf_print(enum libbpf_pri
 
 /* --- open --- */
 
+static bool is_raw(const struct session *session)
+{
+	return session->way == WAY_RAW_TRACEPOINT || session->way == WAY_FUNCTION;
+}
+
+static bool tasks_are_copies(const struct session *session)
+{
+	return is_raw(session) || !session->probes.has_current_task_btf;
+}
+
 static bool is_used(const struct session *session, const struct program *program)
 {
+	if (program->part == SESSION_REGS && !tasks_are_copies(session) && session->probes.has_task_pt_regs)
+		return false;
 	return program__is_of_way(program, session->way) && !session->part_error[program->part];
 }
 
@@ -73,26 +94,34 @@ static void choose_maps(struct session *session)
 {
 	struct threadprof_bpf *skel = session->skel;
 	bool has_task_storage = session->way == WAY_BTF_TRACEPOINT;
-	bool tasks_are_copies = session->way == WAY_RAW_TRACEPOINT || session->way == WAY_FUNCTION;
 
 	skel->rodata->has_task_storage = has_task_storage;
-	skel->rodata->tasks_are_copies = tasks_are_copies;
+	skel->rodata->tasks_are_copies = tasks_are_copies(session);
 	bpf_map__set_autocreate(skel->maps.threads, has_task_storage);
 	bpf_map__set_autocreate(skel->maps.threads_by_id, !has_task_storage);
-	bpf_map__set_autocreate(skel->maps.task_copies, tasks_are_copies);
+	bpf_map__set_autocreate(skel->maps.task_copies,
+				tasks_are_copies(session) || !session->probes.has_task_pt_regs);
+	/* Without memory set apart for it, a map that allocates is not safe where anything is traced, and warned of. */
+	if (is_raw(session) && !session->probes.has_mem_alloc) {
+		struct bpf_map *growing[] = { skel->maps.conns, skel->maps.fds };
+
+		for (size_t i = 0; i < 2; i++) {
+			bpf_map__set_map_flags(growing[i], 0);
+			bpf_map__set_max_entries(growing[i], PREALLOCATED_CONNS);
+		}
+	}
 }
 
-static int configure(struct session *session, const struct session_config *config)
+static void configure(struct session *session, const struct session_config *config)
 {
 	struct threadprof_bpf *skel = session->skel;
-	struct probes probes;
+	const struct probes *probes = &session->probes;
 	int nr_cpus = libbpf_num_possible_cpus();
-	int err = probes__read_kernel(&probes);
 
-	if (err)
-		return err;
-	skel->rodata->has_prev_state = probes.has_prev_state;
-	skel->rodata->has_group_dead = probes.has_group_dead;
+	skel->rodata->has_current_task_btf = probes->has_current_task_btf;
+	skel->rodata->has_task_pt_regs = probes->has_task_pt_regs;
+	skel->rodata->has_prev_state = probes->has_prev_state;
+	skel->rodata->has_group_dead = probes->has_group_dead;
 	skel->rodata->is_in_pid_namespace = pidns__is_nested();
 	skel->rodata->follow_forks = config->follow_forks;
 	if (config->ring_bytes)
@@ -100,19 +129,17 @@ static int configure(struct session *session, const struct session_config *confi
 	bpf_map__set_max_entries(skel->maps.run_queues, nr_cpus > 0 ? nr_cpus : 1);
 	choose_programs(session);
 	choose_maps(session);
-	return 0;
 }
 
 static int open_and_load(struct session *session, const struct session_config *config)
 {
+	LIBBPF_OPTS(bpf_object_open_opts, opts, .btf_custom_path = probes__btf_path());
 	int err;
 
-	session->skel = threadprof_bpf__open();
+	session->skel = threadprof_bpf__open_opts(&opts);
 	if (!session->skel)
 		return log__fail(-errno, "cannot open the BPF programs: %s", strerror(errno));
-	err = configure(session, config);
-	if (err)
-		return err;
+	configure(session, config);
 	refused_program[0] = '\0';
 	err = threadprof_bpf__load(session->skel);
 	if (!err)
@@ -206,15 +233,15 @@ static int load_best_way(struct session *session, const struct session_config *c
 	char refused[sizeof(refused_program)] = "";
 	int first_err = 0, err = -EOPNOTSUPP;
 
-	if (config->switch_probe != SWITCH_PROBE_TRACEPOINT)
-		probes__find_function("/proc/kallsyms", SWITCH_FUNCTION, session->switch_symbol,
-				      sizeof(session->switch_symbol));
 	for (session->way = 0; session->way < NR_WAYS; session->way++) {
 		int part_error[SESSION_NR_PARTS];
 
-		if (!way__is_allowed(session->way, config->switch_probe, config->refuse))
+		if (!way__is_allowed(session->way, config->switch_probe, &session->probes))
 			continue;
-		if (session->way == WAY_FUNCTION && !session->switch_symbol[0])
+		/* Not before it is needed: the list has some megabytes. */
+		if (session->way == WAY_FUNCTION &&
+		    probes__find_function("/proc/kallsyms", SWITCH_FUNCTION, session->switch_symbol,
+					  sizeof(session->switch_symbol)))
 			continue;
 		memcpy(part_error, session->part_error, sizeof(part_error));
 		err = try_way(session, config);
@@ -233,33 +260,34 @@ static int refuse(struct session *session, const char *name)
 {
 	const struct program *program = program__find(name);
 
-	if (!strcmp(name, "threads") || (program && program__sees_switches(program)))
-		return 0; /* way__is_allowed() looks at it */
 	if (!program || program->required)
 		return log__fail(-EINVAL, "there is no optional program \"%s\"", name);
 	session->part_error[program->part] = -EOPNOTSUPP;
 	return 0;
 }
 
+/* A reader that is slower than the events come must still get to its reports, and to its end. */
 static int on_record(void *context, void *data, size_t size)
 {
 	struct session *session = context;
 
 	(void)size;
 	session->nr_events++;
+	session->nr_drained++;
 	session->fn(session->context, data);
-	return 0;
+	return session->nr_drained < MAX_DRAINED ? 0 : STOP_DRAINING;
 }
 
 int session__open(const struct session_config *config, struct session **out)
 {
 	struct session *session = calloc(1, sizeof(*session));
-	int err = 0;
+	int err;
 
 	if (!session)
 		return -ENOMEM;
 	libbpf_set_print(on_libbpf_print);
-	if (config->refuse)
+	err = probes__read_kernel(&session->probes);
+	if (!err && config->refuse)
 		err = refuse(session, config->refuse);
 	if (!err)
 		err = load_best_way(session, config);
@@ -279,12 +307,35 @@ fail:
 
 /* --- attach, activate --- */
 
+/* Every system call that ends tells it, and the attach is one; then the program has done its work. */
+static int learn_regs(struct session *session)
+{
+	const struct program *program = program__find("learn_regs");
+	struct threadprof_bpf *skel = session->skel;
+	int err;
+
+	if (!is_used(session, program))
+		return 0;
+	err = attach(session, program);
+	for (int i = 0; i < 100 && !err && !skel->bss->regs_at; i++)
+		usleep(1000);
+	bpf_link__destroy(skel->links.learn_regs);
+	skel->links.learn_regs = NULL;
+	if (!err && !skel->bss->regs_at)
+		err = -ETIMEDOUT;
+	return err ? log__fail(err, "cannot learn where the kernel saves user registers: %s", strerror(-err)) : 0;
+}
+
 int session__attach(struct session *session)
 {
+	int learned = learn_regs(session);
+
+	if (learned)
+		return learned;
 	for (const struct program *program = programs; program->name; program++) {
 		int err;
 
-		if (!is_used(session, program))
+		if (!is_used(session, program) || program->part == SESSION_REGS)
 			continue;
 		err = attach(session, program);
 		if (err && program->required)
@@ -329,9 +380,13 @@ int session__activate(struct session *session)
 
 int session__drain(struct session *session, session_record_fn fn, void *context)
 {
+	int err;
+
 	session->fn = fn;
 	session->context = context;
-	return ring_buffer__consume(session->ring);
+	session->nr_drained = 0;
+	err = ring_buffer__consume(session->ring);
+	return err == STOP_DRAINING ? MAX_DRAINED : err;
 }
 
 int session__poll_fd(const struct session *session)

@@ -27,7 +27,7 @@ struct session_config {
 	bool follow_forks;
 	double max_overhead_ratio; /* of one CPU, that measuring may take from the target; in (0, 1] */
 	size_t ring_bytes; /* 0: the default; otherwise a power of two and a multiple of the page size */
-	/* Name of a program, or of the map "threads", that is taken as refused by the kernel; NULL: none. */
+	/* Name of an optional program that is taken as refused by the kernel; NULL: none. */
 	const char *refuse;
 };
 
@@ -45,6 +45,7 @@ int session__attach(struct session *session);
 
 /* Which part of the programs is at work. */
 enum session_part {
+	SESSION_REGS,	  /* where user registers are; at work only at the start, and only where that is not known */
 	SESSION_SCHED,	  /* sched_switch, sched_wakeup: thread states */
 	SESSION_MIGRATE,  /* sched_migrate_task: whose CPU time a waiting thread lost */
 	SESSION_REQUESTS, /* sys_exit */

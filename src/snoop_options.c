@@ -3,11 +3,12 @@
 
 #include <errno.h>
 #include <getopt.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "fallback.h"
 #include "log.h"
+#include "name_service.h"
 #include "snoop_records.h"
 #include "units.h"
 
@@ -28,6 +29,8 @@ enum {
 	OPT_BURST_WINDOW,
 	OPT_RING_BYTES,
 	OPT_COLOR,
+	OPT_FORCE_FALLBACK,
+	OPT_BTF,
 };
 
 static const struct option long_options[] = {
@@ -45,6 +48,8 @@ static const struct option long_options[] = {
 	{ "burst-window", required_argument, NULL, OPT_BURST_WINDOW },
 	{ "ring-bytes", required_argument, NULL, OPT_RING_BYTES },
 	{ "color", required_argument, NULL, OPT_COLOR },
+	{ "force-fallback", required_argument, NULL, OPT_FORCE_FALLBACK },
+	{ "btf", required_argument, NULL, OPT_BTF },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
@@ -88,16 +93,14 @@ static int usage(const char *option, const char *arg, const char *wanted)
 
 static int parse_uid(struct snoop_options *options, const char *arg)
 {
-	const struct passwd *user = getpwnam(arg);
 	uint64_t uid;
 
 	options->by_uid = true;
-	if (user)
-		options->uid = user->pw_uid;
-	else if (!units__parse_u64(arg, 0, UINT32_MAX, &uid))
-		options->uid = uid;
-	else
+	if (name_service__uid(arg, &options->uid))
+		return 0;
+	if (units__parse_u64(arg, 0, UINT32_MAX, &uid))
 		return usage("--uid", arg, "the name or number of a user");
+	options->uid = uid;
 	return 0;
 }
 
@@ -195,6 +198,11 @@ static int parse_one(struct snoop_options *options, int option, const char *arg)
 		return 0;
 	case OPT_RING_BYTES:
 		return parse_ring_bytes(options, arg);
+	case OPT_FORCE_FALLBACK:
+		return fallback__parse(arg, &options->force_fallback);
+	case OPT_BTF:
+		options->btf = arg;
+		return 0;
 	case OPT_COLOR:
 		return parse_color(options, arg);
 	case 'v':

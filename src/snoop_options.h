@@ -23,6 +23,8 @@ struct snoop_options {
 	uint64_t ring_bytes; /* 0: default */
 	enum { SNOOP_COLOR_AUTO, SNOOP_COLOR_ALWAYS, SNOOP_COLOR_NEVER } color;
 	bool verbose;
+	unsigned force_fallback; /* bits of enum fallback */
+	const char *btf; /* NULL: the kernel's own */
 };
 
 /* As options__parse(); argv[0] is "snoop". */

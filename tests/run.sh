@@ -6,9 +6,11 @@
 #   tests/unit/NAME.c           the program UNIT_DIR/NAME (cmocka), no root needed
 #   tests/cli/NAME.bats         bats
 #   tests/system/test_NAME.py   an executable that prints TAP on its standard output
+#   tests/vm/run.sh             the same, in virtual machines
 #
 # usage: tests/run.sh [FILE or DIRECTORY...]      everything, or only these
-# UNIT_DIR: where the unit programs are. SUITE_TIMEOUT: seconds until a suite has failed.
+# UNIT_DIR: where the unit programs are. SUITE_TIMEOUT: seconds until a suite has failed; twice that for the
+# one in virtual machines, which ends by itself before.
 #
 # A suite fails as a whole, over and above its failed tests, if it hangs, dies, or runs other
 # than the number of tests it announced: a test that never ran must not look like one that passed.
@@ -103,11 +105,18 @@ read_results() {
 	ran=$((ran + bad))
 }
 
+limit_of() {
+	case $1 in
+	tests/vm/*) echo $((2 * SUITE_TIMEOUT)) ;;
+	*) echo "$SUITE_TIMEOUT" ;;
+	esac
+}
+
 # judge SUITE EXIT_CODE SECONDS: what the suite as a whole did wrong.
 judge() {
 	local count="$seen of ${planned:-?} tests"
-	if [ "$3" -ge "$SUITE_TIMEOUT" ] && { [ "$2" = 124 ] || [ "$2" = 137 ]; }; then
-		fail_suite "$1" "no end after $SUITE_TIMEOUT s ($count)"
+	if [ "$3" -ge "$(limit_of "$1")" ] && { [ "$2" = 124 ] || [ "$2" = 137 ]; }; then
+		fail_suite "$1" "no end after $(limit_of "$1") s ($count)"
 	elif [ "$2" -gt 128 ]; then
 		fail_suite "$1" "died of signal $(($2 - 128)) ($count)"
 	elif [ "$2" != 0 ] && [ "$bad" = 0 ]; then
@@ -125,11 +134,12 @@ judge() {
 # that the suite left behind would hold a pipe open for ever. What a shell starts with "&" ignores
 # Ctrl-C, and so would all that the suite starts: env gives the signals back.
 run_suite() {
-	local suite=$1 log=$work/log rc=0 begun=$SECONDS
+	local suite=$1 log=$work/log rc=0 begun=$SECONDS limit
+	limit=$(limit_of "$suite")
 	shift
 	echo "# $suite"
 	: >"$log"
-	timeout -k 10 "$SUITE_TIMEOUT" env --default-signal=INT,QUIT "$@" >"$log" </dev/null &
+	timeout -k 10 "$limit" env --default-signal=INT,QUIT "$@" >"$log" </dev/null &
 	running=$!
 	tail -n +1 -s 0.1 -f --pid="$running" "$log"
 	wait "$running" || rc=$?
@@ -157,6 +167,10 @@ run_file() {
 		run_suite "$1" "$UNIT_DIR/$(basename "$1" .c)"
 		return
 		;;
+	tests/vm/*)
+		run_suite "$1" "./$1"
+		return
+		;;
 	esac
 	reason=$(why_no_system_tests)
 	if [ -n "$reason" ]; then
@@ -174,6 +188,7 @@ suites_in() {
 	case $1 in
 	tests/unit) compgen -G "$1/*.c" ;;
 	tests/cli) compgen -G "$1/*.bats" ;;
+	tests/vm) echo "$1/run.sh" ;;
 	*) compgen -G "$1/test_*.py" ;;
 	esac | sort
 }
@@ -184,7 +199,7 @@ list_suites() {
 		path=${path%/}
 		path=${path#./}
 		if [ "$path" = tests ]; then
-			list_suites tests/unit tests/cli tests/system
+			list_suites tests/unit tests/cli tests/system tests/vm
 		elif [ -d "$path" ]; then
 			suites_in "$path"
 		else
@@ -202,7 +217,7 @@ our_processes() {
 		target=$(readlink "$exe" 2>/dev/null) || continue
 		target=${target% (deleted)}
 		case $target in
-		"$PWD"/threadprof | "$PWD"/threadprof.new | "$PWD"/build/*)
+		"$PWD"/threadprof | "$PWD"/threadprof.new | "$PWD"/threadprof-static | "$PWD"/build/*)
 			exe=${exe%/exe}
 			echo "process ${exe#/proc/} ${target#"$PWD"/}"
 			;;

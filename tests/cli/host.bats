@@ -150,3 +150,21 @@ expect_off() {
 	run_threadprof --refuse nonsense -p "$target" -n 1 -i 0.1
 	expect_error 1 'no optional program "nonsense"'
 }
+
+# --- a fallback that is forced ---
+
+@test "what has no fallback: wrong usage, and the names" {
+	start_sleeper
+	run_threadprof --force-fallback tp_btf,nonsense -p "$target" -n 1
+	expect_error 2 '"nonsense"' "task_storage, tp_btf, current_task_btf, task_pt_regs, prev_state, group_dead, mem_alloc"
+	run_threadprof snoop --force-fallback nonsense
+	expect_error 2 '"nonsense"' "group_dead"
+}
+
+@test "a fallback that matters shows in the feature, one that does not in --verbose" {
+	start_sleeper
+	run_threadprof --force-fallback task_storage -p "$target" -n 1 -i 0.1 --json
+	expect 0 "thread_states is fallback" "16384"
+	run_threadprof -v --force-fallback task_pt_regs --force-fallback prev_state -p "$target" -n 1 -i 0.1 --json
+	expect 0 "task_pt_regs: its fallback is used" "prev_state: its fallback is used"
+}

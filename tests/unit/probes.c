@@ -15,6 +15,7 @@
 #include <bpf/btf.h>
 #include <cmocka.h>
 
+#include "fallback.h"
 #include "probes.h"
 
 /* A kernel's BTF with the few types that a tracepoint needs. */
@@ -224,7 +225,7 @@ static void decide(const struct decision *expected)
 	if (expected->exit_args >= 0)
 		add_tracepoint(&kernel, "sched_process_exit", expected->exit_args);
 	memset(&probes, 0xff, sizeof(probes));
-	probes__read(kernel.btf, &probes);
+	probes__read(kernel.btf, 0, &probes);
 	if (probes.has_prev_state != expected->has_prev_state || probes.has_group_dead != expected->has_group_dead)
 		fail_msg("%s: prev_state %d, group_dead %d", expected->kernel, probes.has_prev_state,
 			 probes.has_group_dead);
@@ -251,6 +252,58 @@ static void test_decisions(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(kernels) / sizeof(kernels[0]); i++)
 		decide(&kernels[i]);
+}
+
+/* As 6.18 has them: both helpers, the allocator, and the tracepoints' last arguments. */
+static struct kernel new_kernel_with_everything(void)
+{
+	struct kernel kernel = new_kernel();
+
+	add_tracepoint(&kernel, "sched_switch", 4);
+	add_tracepoint(&kernel, "sched_process_exit", 2);
+	assert_true(btf__add_enum(kernel.btf, "bpf_func_id", 4) > 0);
+	assert_int_equal(btf__add_enum_value(kernel.btf, "BPF_FUNC_get_current_task_btf", 158), 0);
+	assert_int_equal(btf__add_enum_value(kernel.btf, "BPF_FUNC_task_pt_regs", 175), 0);
+	assert_true(btf__add_struct(kernel.btf, "bpf_mem_alloc", 8) > 0);
+	return kernel;
+}
+
+static void test_helpers(void **state)
+{
+	struct kernel old = new_kernel(), new = new_kernel_with_everything();
+
+	(void)state;
+	assert_false(probes__has_helper(old.btf, "BPF_FUNC_task_pt_regs"));
+	assert_true(probes__has_helper(new.btf, "BPF_FUNC_task_pt_regs"));
+	assert_true(probes__has_helper(new.btf, "BPF_FUNC_get_current_task_btf"));
+	assert_false(probes__has_helper(new.btf, "BPF_FUNC_task_pt"));
+	assert_false(probes__has_helper(new.btf, "BPF_FUNC_task_pt_regs_or_more"));
+	free_kernel(&old);
+	free_kernel(&new);
+}
+
+/* Each one alone takes away what it names, and only that. */
+static void test_forced_fallbacks(void **state)
+{
+	struct kernel kernel = new_kernel_with_everything();
+
+	(void)state;
+	for (unsigned which = 0; which <= NR_FALLBACKS; which++) {
+		unsigned forced = which < NR_FALLBACKS ? FALLBACK_BIT(which) : 0;
+		struct probes probes;
+
+		probes__read(kernel.btf, forced, &probes);
+		assert_int_equal(probes.has_task_storage, which != FALLBACK_TASK_STORAGE);
+		assert_int_equal(probes.has_tp_btf, which != FALLBACK_TP_BTF);
+		assert_int_equal(probes.has_current_task_btf, which != FALLBACK_CURRENT_TASK_BTF);
+		/* this helper takes what that one returns */
+		assert_int_equal(probes.has_task_pt_regs,
+				 which != FALLBACK_TASK_PT_REGS && which != FALLBACK_CURRENT_TASK_BTF);
+		assert_int_equal(probes.has_prev_state, which != FALLBACK_PREV_STATE);
+		assert_int_equal(probes.has_group_dead, which != FALLBACK_GROUP_DEAD);
+		assert_int_equal(probes.has_mem_alloc, which != FALLBACK_MEM_ALLOC);
+	}
+	free_kernel(&kernel);
 }
 
 /* The BTF that is asked must be the kernel's: in that of our own object both types are missing. */
@@ -283,6 +336,8 @@ int main(void)
 		cmocka_unit_test(test_a_type_that_is_not_in_the_btf),
 		cmocka_unit_test(test_a_name_that_is_too_long),
 		cmocka_unit_test(test_decisions),
+		cmocka_unit_test(test_helpers),
+		cmocka_unit_test(test_forced_fallbacks),
 		cmocka_unit_test(test_the_running_kernel),
 	};
 

@@ -1,20 +1,27 @@
 #!/bin/sh
 # SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause)
 #
-# Inside the guest: known-answer threads, watched in several ways at once, so that all of them see
-# the same switches. Leaves in /out, for each round, the truth of each script, and for each way the
-# report (WAY.json), what threadprof said (WAY.err) and its exit code (WAY.rc).
+# Inside the guest: known-answer workloads under threadprof. Leaves in /out a directory for each round:
+# the truth of each workload, and for each run of threadprof its output (NAME.json), what it said
+# (NAME.err), its exit code (NAME.rc) and the moments when it was started and attached (NAME.times).
+#
+#   probes, fallbacks  each state, watched in two ways at once, so that both see the same switches
+#   requests           a server that knows its requests, its queue and its locks
+#   snoop              processes that live for a moment
+#   off                a kernel that refuses a program
 
 scripts="lock cond-idle cond-serving sem-serving sleep cpu runq net-read net-poll epoll read-idle pipe stop"
+every_fallback=task_storage,current_task_btf,task_pt_regs,prev_state,group_dead,mem_alloc
+ticker=
 
 # await SECONDS COMMAND...: until the command succeeds; fails when the time is up.
 await() {
-	tries=$(($1 * 10))
+	tries=$(($1 * 20))
 	shift
 	until "$@"; do
 		tries=$((tries - 1))
 		[ $tries -gt 0 ] || return 1
-		sleep 0.1
+		sleep 0.05
 	done
 }
 
@@ -27,54 +34,123 @@ is_gone() {
 }
 
 is_attached_or_gone() {
-	grep -q attached "$2" || is_gone "$1"
+	grep -q "$3" "$2" || is_gone "$1"
 }
 
-start_script() {
-	mkfifo "$out/in.$1"
-	# The sleeper keeps the script's input open for writing.
-	sleep 1000 >"$out/in.$1" &
-	./states "$1" <"$out/in.$1" >"$out/truth.$1" 2>"$out/err.$1" &
-	await 10 lines_are 1 "$out/truth.$1" || echo "$1 is not ready"
-	pids="$pids,$(sed -n '1s/.*"pid":\([0-9]*\).*/\1/p' "$out/truth.$1")"
+# The guest's own pulse: a gap says that the emulation stood still, or that the guest was starved.
+tick() {
+	while sleep 0.1; do
+		cut -d' ' -f1 /proc/uptime
+	done >"$out/ticks"
+}
+
+begin_round() {
+	out=/out/$1
+	pids=
+	mkdir -p "$out"
+	tick &
+	ticker=$!
+}
+
+end_round() {
+	kill "$ticker"
+	rm -f "$out"/in.*
+}
+
+# start NAME COMMAND...: a workload that says that it is ready.
+start() {
+	name=$1
+	shift
+	mkfifo "$out/in.$name"
+	# The sleeper keeps the workload's input open for writing.
+	sleep 1000 >"$out/in.$name" &
+	"$@" <"$out/in.$name" >"$out/truth.$name" 2>"$out/err.$name" &
+	await 10 lines_are 1 "$out/truth.$name" || echo "$name is not ready"
+	pid=$(sed -n '1s/.*"pid":\([0-9]*\).*/\1/p' "$out/truth.$name")
+	pids="$pids,$pid"
+}
+
+run_to_end() {
+	echo go >"$out/in.$1"
+	await 20 lines_are 2 "$out/truth.$1" || echo "$1 has no end"
+}
+
+# watch NAME SIGN OPTION...: starts threadprof, waits until it has said SIGN.
+watch() {
+	name=$1 sign=$2
+	shift 2
+	cut -d' ' -f1 /proc/uptime >"$out/$name.times"
+	(
+		./threadprof "$@" --json >"$out/$name.json" 2>"$out/$name.err"
+		echo $? >"$out/$name.rc"
+	) &
+	await 60 is_attached_or_gone $! "$out/$name.err" "$sign" || echo "$name is not attached"
+	cut -d' ' -f1 /proc/uptime >>"$out/$name.times"
+}
+
+end_watch() {
+	killall -INT threadprof 2>/dev/null
+	for name; do
+		await 20 test -s "$out/$name.rc" || echo "$name has no end"
+	done
 }
 
 options_of() {
 	case $1 in
 	sched_switch | finish_task_switch) echo "--switch-probe=$1" ;;
-	raw) echo "--refuse sched_switch" ;;
-	hash) echo "--refuse threads" ;;
+	raw) echo "--force-fallback tp_btf" ;;
+	fallbacks) echo "--force-fallback $every_fallback" ;;
 	esac
 }
 
-watch() {
-	(
-		# shellcheck disable=SC2046 # a list of words
-		./threadprof -p "${pids#,}" -i 1000 --json $(options_of "$1") >"$out/$1.json" 2>"$out/$1.err"
-		echo $? >"$out/$1.rc"
-	) &
-	await 60 is_attached_or_gone $! "$out/$1.err" || echo "$1 is not attached"
-}
-
-# round NAME WAY...
-round() {
-	out=/out/$1
-	pids=
+# states ROUND WAY...
+states() {
+	begin_round "$1"
 	shift
-	mkdir -p "$out"
-	for script in $scripts; do start_script "$script"; done
-	for way; do watch "$way"; done
-	for script in $scripts; do
-		echo go >"$out/in.$script"
-		await 20 lines_are 2 "$out/truth.$script" || echo "$script has no end"
-	done
-	killall -INT threadprof
+	for script in $scripts; do start "$script" ./states "$script"; done
 	for way; do
-		await 20 test -s "$out/$way.rc" || echo "$way has no end"
+		# shellcheck disable=SC2046 # a list of words
+		watch "$way" attached -v -p "${pids#,}" -i 1000 $(options_of "$way")
 	done
+	for script in $scripts; do run_to_end "$script"; done
+	end_watch "$@"
 	killall -KILL states
-	rm -f "$out"/in.*
+	end_round
 }
 
-round probes sched_switch finish_task_switch
-round fallbacks raw hash
+requests() {
+	begin_round requests
+	start known ./known --script plain
+	watch requests attached -p "$pid" -i 1000
+	run_to_end known
+	end_watch requests
+	kill "$pid"
+	end_round
+}
+
+snoop() {
+	begin_round snoop
+	start spawn ./spawn many 40
+	watch snoop attached snoop --burst-min 10 --burst-window 30
+	sleep 0.5
+	run_to_end spawn
+	sleep 1
+	end_watch snoop
+	end_round
+}
+
+off() {
+	begin_round off
+	start sleep ./states sleep
+	watch off attached -p "$pid" -i 1000 --refuse request_sys_exit
+	run_to_end sleep
+	end_watch off
+	end_round
+}
+
+./threadprof --help >/out/help
+states probes sched_switch finish_task_switch
+states fallbacks raw fallbacks
+requests
+snoop
+off

@@ -54,6 +54,7 @@ struct self {
 	pthread_t thread;
 	pid_t tid;
 	uint64_t start_ns, birth_delay_ns, wall_ns, cpu_clock_ns, delay_ns, state_ns[NR_STATES];
+	uint64_t taken_off_ns[NR_STATES]; /* run delay of the calls that count as a state */
 	int schedstat_fd;
 };
 
@@ -154,6 +155,7 @@ static void charge(struct self *self, struct span begin, struct span end, enum s
 
 	if (wall > used)
 		self->state_ns[state] += wall - used;
+	self->taken_off_ns[state] += end.delay_ns - begin.delay_ns;
 }
 
 static void span_end(struct self *self, struct span begin, enum state state)
@@ -813,6 +815,10 @@ static void print_thread(const struct self *self)
 	for (i = 0; i < NR_STATES; i++)
 		printf("%s\"%s\":%llu", i ? "," : "", state_names[i],
 		       (unsigned long long)self->state_ns[i]);
+	printf("},\"taken_off_ns\":{");
+	for (i = 0; i < NR_STATES; i++)
+		printf("%s\"%s\":%llu", i ? "," : "", state_names[i],
+		       (unsigned long long)self->taken_off_ns[i]);
 	printf("}}");
 }
 
