@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <pwd.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 
 #include "escape.h"
 #include "image.h"
+#include "name_service.h"
 #include "pidns.h"
 #include "rights.h"
 #include "scope.h"
@@ -115,13 +115,9 @@ static void read_facts(uint32_t tgid, struct facts *facts)
 static void describe(struct check *check, const struct target_process *process, const struct facts *facts)
 {
 	char comm[ESCAPE_TERMINAL_SIZE(TP_COMM_LEN)], user[64], text[256], container[64] = "";
-	const struct passwd *entry = getpwuid(facts->uid);
 
 	escape__terminal(comm, sizeof(comm), process->comm, TP_COMM_LEN, sizeof(comm));
-	if (entry)
-		snprintf(user, sizeof(user), "%s", entry->pw_name);
-	else
-		snprintf(user, sizeof(user), "%u", facts->uid);
+	name_service__user(facts->uid, user, sizeof(user));
 	if (facts->container[0])
 		snprintf(container, sizeof(container), ", in container %.*s", SHOWN_ID, facts->container);
 	else if (facts->pidns_depth > 1)

@@ -20,7 +20,7 @@ static int run_snoop(int argc, char **argv)
 	if (err)
 		return err < 0 ? EXIT_USAGE : EXIT_SUCCESS;
 	log__set_verbose(options.verbose);
-	probes__configure(options.force_fallback, options.btf);
+	probes__force(options.force_fallback);
 	return snoop__run(&options) ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
@@ -49,6 +49,6 @@ int main(int argc, char **argv)
 	if (err)
 		return err < 0 ? EXIT_USAGE : EXIT_SUCCESS;
 	log__set_verbose(options.verbose);
-	probes__configure(options.force_fallback, options.btf);
+	probes__force(options.force_fallback);
 	return monitor__run(&options) ? EXIT_FAILURE : EXIT_SUCCESS;
 }

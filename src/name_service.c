@@ -16,18 +16,17 @@ void name_service__init(void)
 	__nss_configure_lookup("services", "files");
 }
 
-bool name_service__uid(const char *name, uint32_t *uid)
+/* By name, or by number if that is NULL. The result is valid until the next call. */
+static const struct passwd *find_user(const char *name, uint32_t uid)
 {
 	const struct passwd *user = NULL;
 	FILE *file = fopen("/etc/passwd", "re");
 
 	if (!file)
-		return false;
+		return NULL;
 	do
 		user = fgetpwent(file);
-	while (user && strcmp(user->pw_name, name));
-	if (user)
-		*uid = user->pw_uid;
+	while (user && (name ? strcmp(user->pw_name, name) != 0 : user->pw_uid != uid));
 	fclose(file);
 	return user;
 }
@@ -38,13 +37,28 @@ void name_service__init(void)
 {
 }
 
+static const struct passwd *find_user(const char *name, uint32_t uid)
+{
+	return name ? getpwnam(name) : getpwuid(uid);
+}
+
+#endif
+
 bool name_service__uid(const char *name, uint32_t *uid)
 {
-	const struct passwd *user = getpwnam(name);
+	const struct passwd *user = find_user(name, 0);
 
 	if (user)
 		*uid = user->pw_uid;
 	return user;
 }
 
-#endif
+void name_service__user(uint32_t uid, char *name, size_t size)
+{
+	const struct passwd *user = find_user(NULL, uid);
+
+	if (user)
+		snprintf(name, size, "%s", user->pw_name);
+	else
+		snprintf(name, size, "%u", uid);
+}

@@ -4,6 +4,7 @@
 #define THREADPROF_NAME_SERVICE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /*
@@ -12,6 +13,9 @@
  * library of another version would crash it. The dynamic one does as nsswitch.conf says.
  */
 void name_service__init(void);
+
+/* The name of a user by number, or the number itself. */
+void name_service__user(uint32_t uid, char *name, size_t size);
 
 /* The number of a user by name; false: there is none of this name. */
 bool name_service__uid(const char *name, uint32_t *uid);

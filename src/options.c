@@ -24,7 +24,6 @@ enum {
 	OPT_RING_BYTES,
 	OPT_REFUSE,
 	OPT_FORCE_FALLBACK,
-	OPT_BTF,
 	OPT_SWITCH_PROBE,
 	OPT_MAX_OVERHEAD,
 	OPT_CGROUP,
@@ -45,7 +44,6 @@ static const struct option long_options[] = {
 	{ "ring-bytes", required_argument, NULL, OPT_RING_BYTES },
 	{ "refuse", required_argument, NULL, OPT_REFUSE },
 	{ "force-fallback", required_argument, NULL, OPT_FORCE_FALLBACK },
-	{ "btf", required_argument, NULL, OPT_BTF },
 	{ "switch-probe", required_argument, NULL, OPT_SWITCH_PROBE },
 	{ "max-overhead", required_argument, NULL, OPT_MAX_OVERHEAD },
 	{ "cgroup", required_argument, NULL, OPT_CGROUP },
@@ -197,9 +195,6 @@ static int parse_one(struct options *options, int option, const char *arg)
 		return 0;
 	case OPT_FORCE_FALLBACK:
 		return fallback__parse(arg, &options->force_fallback);
-	case OPT_BTF:
-		options->btf = arg;
-		return 0;
 	case 'v':
 		options->verbose = true;
 		return 0;

@@ -29,7 +29,6 @@ struct options {
 	uint64_t ring_bytes; /* 0: default */
 	const char *refuse;  /* see struct session_config */
 	unsigned force_fallback;
-	const char *btf; /* NULL: the kernel's own */
 };
 
 /*

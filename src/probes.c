@@ -122,20 +122,11 @@ int probes__find_function(const char *path, const char *function, char *symbol, 
 	return err;
 }
 
-static struct {
-	unsigned forced;
-	const char *btf_path;
-} configured;
+static unsigned forced_fallbacks;
 
-void probes__configure(unsigned forced, const char *btf_path)
+void probes__force(unsigned forced)
 {
-	configured.forced = forced;
-	configured.btf_path = btf_path;
-}
-
-const char *probes__btf_path(void)
-{
-	return configured.btf_path;
+	forced_fallbacks = forced;
 }
 
 int probes__read_kernel(struct probes *probes)
@@ -148,7 +139,7 @@ int probes__read_kernel(struct probes *probes)
 		btf = btf__load_vmlinux_btf();
 		if (!btf)
 			return log__fail(-errno, "cannot read the kernel's BTF: %s", strerror(errno));
-		probes__read(btf, configured.forced, &known);
+		probes__read(btf, forced_fallbacks, &known);
 		btf__free(btf);
 		is_known = true;
 	}

@@ -42,11 +42,8 @@ bool probes__has_helper(const struct btf *btf, const char *id);
 /* Fills @probes from the kernel's BTF; a bit of @forced for each enum fallback that is to be taken as missing. */
 void probes__read(const struct btf *btf, unsigned forced, struct probes *probes);
 
-/* Before all else: what the user has forced, and the file to read instead of the kernel's own BTF; NULL: none. */
-void probes__configure(unsigned forced, const char *btf_path);
-
-/* As it was configured; NULL: the kernel's own. */
-const char *probes__btf_path(void);
+/* Before all else: what probes__read_kernel() is to take as missing, a bit for each enum fallback. */
+void probes__force(unsigned forced);
 
 /*
  * The same of the running kernel, whose BTF, some megabytes, is read at the first call only. Negative errno

@@ -133,10 +133,9 @@ static void configure(struct session *session, const struct session_config *conf
 
 static int open_and_load(struct session *session, const struct session_config *config)
 {
-	LIBBPF_OPTS(bpf_object_open_opts, opts, .btf_custom_path = probes__btf_path());
 	int err;
 
-	session->skel = threadprof_bpf__open_opts(&opts);
+	session->skel = threadprof_bpf__open();
 	if (!session->skel)
 		return log__fail(-errno, "cannot open the BPF programs: %s", strerror(errno));
 	configure(session, config);

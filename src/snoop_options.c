@@ -30,7 +30,6 @@ enum {
 	OPT_RING_BYTES,
 	OPT_COLOR,
 	OPT_FORCE_FALLBACK,
-	OPT_BTF,
 };
 
 static const struct option long_options[] = {
@@ -49,7 +48,6 @@ static const struct option long_options[] = {
 	{ "ring-bytes", required_argument, NULL, OPT_RING_BYTES },
 	{ "color", required_argument, NULL, OPT_COLOR },
 	{ "force-fallback", required_argument, NULL, OPT_FORCE_FALLBACK },
-	{ "btf", required_argument, NULL, OPT_BTF },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
@@ -200,9 +198,6 @@ static int parse_one(struct snoop_options *options, int option, const char *arg)
 		return parse_ring_bytes(options, arg);
 	case OPT_FORCE_FALLBACK:
 		return fallback__parse(arg, &options->force_fallback);
-	case OPT_BTF:
-		options->btf = arg;
-		return 0;
 	case OPT_COLOR:
 		return parse_color(options, arg);
 	case 'v':

@@ -24,7 +24,6 @@ struct snoop_options {
 	enum { SNOOP_COLOR_AUTO, SNOOP_COLOR_ALWAYS, SNOOP_COLOR_NEVER } color;
 	bool verbose;
 	unsigned force_fallback; /* bits of enum fallback */
-	const char *btf; /* NULL: the kernel's own */
 };
 
 /* As options__parse(); argv[0] is "snoop". */

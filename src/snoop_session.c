@@ -47,14 +47,13 @@ static int on_record(void *context, void *data, size_t size)
 
 static int load(struct snoop_session *session, const struct snoop_session_config *config)
 {
-	LIBBPF_OPTS(bpf_object_open_opts, opts, .btf_custom_path = probes__btf_path());
 	struct snoop_bpf *skel;
 	struct probes probes;
 	int err = probes__read_kernel(&probes);
 
 	if (err)
 		return err;
-	session->skel = skel = snoop_bpf__open_opts(&opts);
+	session->skel = skel = snoop_bpf__open();
 	if (!skel)
 		return log__fail(-errno, "cannot open the BPF programs: %s", strerror(errno));
 	skel->rodata->has_group_dead = probes.has_group_dead;

@@ -102,7 +102,6 @@ static void test_defaults(void **state)
 	assert_int_equal(options.ring_bytes, 0);
 	assert_null(options.refuse);
 	assert_int_equal(options.force_fallback, 0);
-	assert_null(options.btf);
 	assert_string_equal(said[0], "");
 	assert_string_equal(said[1], "");
 }
@@ -114,8 +113,7 @@ static void test_everything_at_once(void **state)
 	(void)state;
 	assert_int_equal(PARSE(&options, "-fvp", "1,2", "-i0.5", "-n", "3", "-d", "7", "--json", "--slow=20",
 			       "--top", "5", "--color=always", "--ring-bytes=8192", "--refuse", "x",
-			       "--max-overhead=2.5", "--force-fallback=tp_btf", "--force-fallback", "prev_state",
-			       "--btf=file"), 0);
+			       "--max-overhead=2.5", "--force-fallback=tp_btf", "--force-fallback", "prev_state"), 0);
 	assert_string_equal(options.pids, "1,2");
 	assert_true(options.follow);
 	assert_true(options.verbose);
@@ -129,7 +127,6 @@ static void test_everything_at_once(void **state)
 	assert_int_equal(options.ring_bytes, 8192);
 	assert_string_equal(options.refuse, "x");
 	assert_int_equal(options.force_fallback, FALLBACK_BIT(FALLBACK_TP_BTF) | FALLBACK_BIT(FALLBACK_PREV_STATE));
-	assert_string_equal(options.btf, "file");
 	assert_float_equal(options.max_overhead_ratio, 0.025, 1e-9);
 }
 
