@@ -61,7 +61,9 @@ static void test_a_list(void **state)
 
 static void test_what_is_no_name(void **state)
 {
-	static const char *const lists[] = { "", "nonsense", "tp_bt", "tp_btff", "tp_btf,", ",tp_btf", "tp_btf,,", "TP_BTF" };
+	static const char *const lists[] = {
+		"", "nonsense", "tp_bt", "tp_btff", "tp_btf,", ",tp_btf", "tp_btf,,", "TP_BTF",
+	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {

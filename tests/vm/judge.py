@@ -151,7 +151,8 @@ def judge_states(judge, run, threads):
         return None
     missing = ["%s: thread %s is not listed" % (script, want["name"]) for script, want in threads
                if want["tid"] not in run.threads]
-    judge.says(not missing + run.lost(), "every thread is seen by %s, nothing is lost" % run.name, missing + run.lost())
+    missing += run.lost()
+    judge.says(not missing, "every thread is seen by %s, nothing is lost" % run.name, missing)
     wrong, most = [], 0
     for script, want in threads:
         for share, text in compare_thread(want, run.threads.get(want["tid"])):

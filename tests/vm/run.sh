@@ -190,7 +190,7 @@ boot() {
 		[ $((SECONDS - begun)) -lt $SECONDS_FOR_ONE ] || kill -KILL "$guest"
 		sleep 0.5
 	done
-	wait "$guest" || true
+	wait "$guest" 2>/dev/null || true
 	guest=
 	echo $((SECONDS - begun)) >>"$work/host"
 }
@@ -207,17 +207,28 @@ came_back_whole() {
 	tar -x -C "$1" -f "$work/out.tar" 2>/dev/null && cmp -s "$1/complete" "$work/nonce"
 }
 
+# A guest that the host gave no processor to does not come to its end in time, and that says nothing.
+judge_unfinished() {
+	local waited
+	waited=$(awk 'NF == 2 && $1 > 0.03e9 * $2 { printf "%d of %d s", $1 / 1e9, $2 }' "$work/host")
+	if [ -n "$waited" ] && [ "$2" = last ]; then
+		echo "ok - $1: the guest runs to its end # SKIP the emulation had to wait $waited for a processor"
+		return 0
+	fi
+	echo "not ok - $1: the guest runs to its end"
+	explain
+	[ -z "$waited" ] || return 2
+	return 1
+}
+
 # judge SUITE [last]: leaves the results in "lines". 0: all is right; 2: times are not; 1: not.
 judge() {
 	local suite=$1 out=$work/out/$1 rc=0
 	rm -rf "$out"
 	cp "$work/columns" "$work/columns.before" 2>/dev/null || : >"$work/columns.before"
 	if ! came_back_whole "$out"; then
-		{
-			echo "not ok - $suite: the guest runs to its end"
-			explain
-		} >"$work/lines"
-		return 1
+		judge_unfinished "$suite" "${2:-}" >"$work/lines"
+		return $?
 	fi
 	cp "$work/host" "$out/host"
 	# shellcheck disable=SC2086 # no word at all, or one
