@@ -17,7 +17,7 @@
 
 #define MS 1000000ULL
 #define SEC (1000 * MS)
-#define MAX_ARGS 18
+#define MAX_ARGS 32
 
 /* What options__parse() wrote to a descriptor during the last parse(). */
 static char said[2][16384]; /* stdout, stderr */
