@@ -67,7 +67,7 @@ redis-benchmark redis-tools                redis                        redis   
 perf          linux-perf|linux-tools-generic perf                       perf                     perf
 bpftrace      bpftrace                     bpftrace                     bpftrace                 bpftrace
 execsnoop     libbpf-tools                 libbpf-tools                 libbpf-tools             libbpf-tools
-static-libraries libc6-dev,g++,libbpf-dev,libelf-dev,libdw-dev,zlib1g-dev,libjson-c-dev,libbz2-dev,liblzma-dev,libzstd-dev glibc-static,libstdc++-static,libbpf-static,elfutils-devel-static,elfutils-libelf-devel-static,zlib-ng-compat-static|zlib-static,json-c-devel,bzip2-static,xz-static,libzstd-static glibc-devel-static,gcc-c++,libbpf-devel-static,libelf-devel-static,libdw-devel-static,zlib-devel-static,libjson-c-devel-static,libbz2-devel-static,xz-static-devel,libzstd-devel-static gcc,libelf,zlib,json-c
+static-libraries libc6-dev,g++,libbpf-dev,libelf-dev,libdw-dev,zlib1g-dev,libjson-c-dev,libcap-dev,libbz2-dev,liblzma-dev,libzstd-dev glibc-static,libstdc++-static,libbpf-static,elfutils-devel-static,elfutils-libelf-devel-static,zlib-ng-compat-static|zlib-static,json-c-devel,bzip2-static,xz-static,libzstd-static,libcap-static glibc-devel-static,gcc-c++,libbpf-devel-static,libelf-devel-static,libdw-devel-static,zlib-devel-static,libjson-c-devel-static,libbz2-devel-static,xz-static-devel,libzstd-devel-static gcc,libelf,zlib,json-c
 qemu          qemu-system-x86              qemu-system-x86-core         qemu-x86                 qemu-system-x86
 busybox-static busybox-static              busybox                      busybox-static           busybox
 offcputime    libbpf-tools                 libbpf-tools                 libbpf-tools             libbpf-tools
@@ -143,7 +143,7 @@ have() {
 	c++) command -v g++ >/dev/null ;;
 	clang) find_clang >/dev/null ;;
 	bpftool) find_bpftool >/dev/null ;;
-	static-libraries) links_statically libbpf libelf libdw zlib json-c ;;
+	static-libraries) links_statically libbpf libelf libdw zlib json-c libcap ;;
 	qemu) command -v qemu-system-x86_64 >/dev/null ;;
 	busybox-static) command -v busybox >/dev/null && is_static "$(command -v busybox)" ;;
 	sanitizers) compiles -fsanitize=address,undefined ;;
