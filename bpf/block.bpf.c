@@ -122,6 +122,7 @@ enum tp_state block__classify(struct thread *t, struct task_struct *task, long t
 	struct pt_regs *regs = compat__task_regs(task, COPY_OF_LEAVING);
 
 	t->block_since = now;
+	t->block_nr = regs__nr(regs);
 	t->block_what = BLOCK_NOTHING;
 	t->block_again = false;
 	t->tent_what = BLOCK_NOTHING;
@@ -146,14 +147,9 @@ enum tp_state block__classify(struct thread *t, struct task_struct *task, long t
 	case SC_CONNECT:
 		return fd__classify(t, task, regs__arg0(regs), now, false);
 	case SC_FUTEX:
-		return lock__classify(t, task, regs, is_current);
+	case SC_FUTEX_WAIT:
 	case SC_FUTEX_WAITV:
-		if (thread__has_in_hand(t, t->tid)) {
-			t->not_in_hand = TP_IDLE;
-			return TP_WAIT;
-		}
-		t->tent_state = TP_WAIT;
-		return TP_IDLE;
+		return lock__classify(t, task, regs, is_current);
 	case SC_SLEEP:
 		return TP_SLEEP;
 	case SC_FILE:
@@ -256,6 +252,11 @@ static __noinline void tentative__account(struct thread *t, __u32 tgid, const st
 		t->block_file = wait->at;
 	}
 	block__account(t, tgid);
+	if (wait->what == BLOCK_LOCK) {
+		t->holder_phase = HOLDER_NONE;
+		t->stack_lock_ns = 0; /* the thread is somewhere else by now */
+		lock__tell(t, TP_WAIT_WOKEN);
+	}
 }
 
 void block__account_tentative(struct thread *t, __u32 tgid, __u64 since_ns)

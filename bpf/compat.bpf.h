@@ -250,6 +250,15 @@ static __always_inline long compat__checked_prev_state(const struct task_struct 
 	return compat__task_state(prev) ? prev_state : 0;
 }
 
+/*
+ * Kernel functions that find a task by its tid: bpf_task_from_pid() came with 6.2 (3f0e6f2b41d3), and with 6.14 one
+ * for the tid in the caller's pid namespace, which is what a program in a container has in its locks.
+ */
+extern struct task_struct *bpf_task_from_pid(s32 pid) __ksym __weak;
+extern struct task_struct *bpf_task_from_vpid(s32 vpid) __ksym __weak;
+extern void bpf_task_release(struct task_struct *task) __ksym __weak;
+extern const volatile bool has_task_from_vpid;
+
 /* sched_process_exit got group_dead as a second argument in 6.16; before, the group's count of live threads. */
 extern const volatile bool has_group_dead;
 

@@ -524,7 +524,7 @@ static __always_inline int on_sys_exit(struct pt_regs *regs, long ret)
 	if (!c.task || !task__may_be_target(c.task) || !active)
 		return 0;
 	class = regs__class(regs);
-	if (class == SC_NONE || class > SC_LAST_TRACED)
+	if ((class == SC_NONE || class > SC_LAST_TRACED) && !stacks_of_all)
 		return 0;
 	c.t = thread__get(c.task);
 	if (!c.t)
@@ -537,6 +537,9 @@ static __always_inline int on_sys_exit(struct pt_regs *regs, long ret)
 	if (c.t->state != TP_CPU && c.t->since_ns && !c.t->exited)
 		thread__came_on_unseen(c.t, c.task, c.now);
 	c.t->read_file = 0;
+	if (class >= SC_FUTEX && class <= SC_FUTEX_WAITV)
+		lock__on_exit(c.t, ret);
+	stack__on_exit(c.t, regs);
 	fd = regs__arg0(regs);
 	switch (class) {
 	case SC_READ:

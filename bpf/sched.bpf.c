@@ -120,6 +120,8 @@ static __always_inline void thread__unblock(struct thread *t, __u32 tid, __u64 n
 		t->tent_net_ns += now - t->since_ns;
 	t->block_ns = now - t->block_since;
 	thread__note_tentative(t);
+	if (stacks_of_all)
+		stack__sample(t, t->state);
 	was_idle = t->state == TP_IDLE;
 	thread__enter(t, TP_RUNQ, now);
 	if (was_idle)

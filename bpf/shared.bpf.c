@@ -16,9 +16,11 @@ const volatile bool has_task_storage = true;
 const volatile bool has_current_task_btf = true;
 const volatile bool has_task_pt_regs = true;
 const volatile bool tasks_are_copies = false;
+const volatile bool has_task_from_vpid = true;
 
 __u8 target_filter[TP_FILTER_SIZE];
 bool active;
+bool stacks_of_all;
 __u32 epoch;
 __u64 losses[TP_NR_LOSSES];
 __u64 nr_debts;

@@ -23,13 +23,14 @@ enum syscall_class {
 	SC_CLOSE_RANGE,	  /* closes many */
 	SC_DUP,		  /* (fd, …) returns an fd */
 	SC_FCNTL,	  /* (fd, cmd, …) */
-	SC_LAST_TRACED = SC_FCNTL,
+	SC_FUTEX,	  /* (uaddr, op, val, …) */
+	SC_FUTEX_WAIT,	  /* (uaddr, val, mask, flags, …) */
+	SC_FUTEX_WAITV,	  /* (struct futex_waitv *, n, …) */
+	SC_LAST_TRACED = SC_FUTEX_WAITV,
 	/* of interest only while a thread sleeps in them */
 	SC_POLL,	  /* for work on any of many fds */
 	SC_POLL_FDS,	  /* (struct pollfd *, n, …) */
 	SC_CONNECT,	  /* (fd, …) */
-	SC_FUTEX,	  /* (uaddr, op, val, …) */
-	SC_FUTEX_WAITV,
 	SC_SLEEP,
 	SC_FILE,	  /* (fd, …) on files only */
 	SC_PATH,	  /* file operations without an fd */
@@ -108,6 +109,7 @@ static const __u8 syscall_class[NR_SYSCALLS] = {
 	[437] = SC_PATH /* openat2 */,
 	[441] = SC_POLL /* epoll_pwait2 */,
 	[449] = SC_FUTEX_WAITV,
+	[455] = SC_FUTEX_WAIT,
 };
 
 static __always_inline long regs__nr(struct pt_regs *regs)
@@ -128,6 +130,29 @@ static __always_inline long regs__arg1(struct pt_regs *regs)
 static __always_inline long regs__arg2(struct pt_regs *regs)
 {
 	return regs->dx;
+}
+
+static __always_inline long regs__arg3(struct pt_regs *regs)
+{
+	return regs->r10;
+}
+
+static __always_inline __u64 regs__sp(struct pt_regs *regs)
+{
+	return regs->sp;
+}
+
+/* What a caller of this frame needs to be found, by DWARF number. */
+static __always_inline void regs__copy(struct pt_regs *regs, __u64 *to)
+{
+	to[3] = regs->bx;
+	to[6] = regs->bp;
+	to[7] = regs->sp;
+	to[12] = regs->r12;
+	to[13] = regs->r13;
+	to[14] = regs->r14;
+	to[15] = regs->r15;
+	to[16] = regs->ip;
 }
 #elif defined(__TARGET_ARCH_arm64)
 static const __u8 syscall_class[NR_SYSCALLS] = {
@@ -188,6 +213,7 @@ static const __u8 syscall_class[NR_SYSCALLS] = {
 	[437] = SC_PATH /* openat2 */,
 	[441] = SC_POLL /* epoll_pwait2 */,
 	[449] = SC_FUTEX_WAITV,
+	[455] = SC_FUTEX_WAIT,
 };
 
 static __always_inline long regs__nr(struct pt_regs *regs)
@@ -208,6 +234,26 @@ static __always_inline long regs__arg1(struct pt_regs *regs)
 static __always_inline long regs__arg2(struct pt_regs *regs)
 {
 	return regs->regs[2];
+}
+
+static __always_inline long regs__arg3(struct pt_regs *regs)
+{
+	return regs->regs[3];
+}
+
+static __always_inline __u64 regs__sp(struct pt_regs *regs)
+{
+	return regs->sp;
+}
+
+/* What a caller of this frame needs to be found, by DWARF number. */
+static __always_inline void regs__copy(struct pt_regs *regs, __u64 *to)
+{
+#pragma unroll
+	for (int i = 19; i < 31; i++)
+		to[i] = regs->regs[i];
+	to[31] = regs->sp;
+	to[32] = regs->pc;
 }
 #endif
 

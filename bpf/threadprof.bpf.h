@@ -24,6 +24,14 @@ enum block_what {
 	BLOCK_FILE,
 };
 
+/* The measuring of what a lock's holder does during a wait (holder.bpf.c). */
+enum holder_phase {
+	HOLDER_NONE,
+	HOLDER_ASKED, /* the wait begins */
+	HOLDER_BASE,  /* holder_ns has the holder's counters as they were then */
+	HOLDER_KNOWN, /* the wait is over, holder_ns has what they grew by */
+};
+
 #define NR_FREE 8 /* a power of two */
 
 struct free_moment {
@@ -115,13 +123,25 @@ struct thread {
 	__u64 lock_addr;
 	__u64 block_file; /* the struct file of a peer's socket, or on disk */
 	__u32 lock_owner;
+	__u32 holder_phase; /* enum holder_phase */
 	/*
 	 * A read may sleep more than once: at a unix socket the kernel also wakes it when the other side has taken
 	 * what was sent (unix_write_space()). block_again: the stretch goes on with the wait of the same call.
 	 */
 	__u32 block_again;
+	__s32 holder_pid;  /* the owner, as the kernel numbers it */
 	__u64 read_file; /* that the call in progress has slept for */
 	__u64 block_inode; /* of block_file, where the wait is tentative */
+
+	/* The waits of the futex(2) call that the thread is in or came out of last, until its exit tells them. */
+	__u64 lock_ns;
+	__s64 holder_ns[TP_NR_STATES];
+	/* Not 0: the stack is sent at the exit of the system call; what it stands for (struct tp_rec_stack). */
+	__u64 stack_lock_ns;
+	__u64 stack_wait_ns;
+	__u64 unsampled_ns;
+	__u32 stack_state;
+	__s32 block_nr; /* of the system call that the last blocked stretch was in; below 0: in none */
 };
 
 #define RUNQ_NOWHERE 0xffffffff /* runq_cpu: not counted on any run queue */
@@ -478,6 +498,24 @@ void block__account_tentative(struct thread *t, __u32 tgid, __u64 since_ns) __hi
 enum tp_state lock__classify(struct thread *t, struct task_struct *task, struct pt_regs *regs,
 			     bool is_current) __hidden;
 void lock__account(struct thread *t, __u32 tgid) __hidden;
+/* The thread comes out of a call of futex(2) that it has waited in and that returns @ret. */
+void lock__on_exit(struct thread *t, long ret) __hidden;
+/* Sends the record of a wait for a lock that is accounted. */
+void lock__tell(struct thread *t, enum tp_wait_end end) __hidden;
+
+extern bool stacks_of_all; /* stacks of all waits are asked for, not only of those for locks */
+
+/* stack.bpf.c: a blocked stretch of the thread in @state is over, for which its stack may have to be sent. */
+void stack__sample(struct thread *t, __u32 state) __hidden;
+/* … may a stack be sent now? Takes one off the number that userspace allows. */
+bool stack__take_turn(void) __hidden;
+/* … at the exit of a system call, sends the stack of the calling thread if that was decided. */
+void stack__on_exit(struct thread *t, struct pt_regs *regs) __hidden;
+
+/* holder.bpf.c: asks for the states of the owner of the lock that @t starts to wait for. */
+void holder__ask(struct thread *t) __hidden;
+/* … and gives up what was asked for: another wait begins, or the thread ends. */
+void holder__forget(struct thread *t) __hidden;
 
 /* request.bpf.c: a thread sleeps in a read of @conn, which counts as the begin of its first read. */
 void request__read_begins(struct tp_conn *conn, __u64 now) __hidden;

@@ -10,9 +10,15 @@
 #include <unistd.h>
 
 #include "array.h"
+#include "folded.h"
 #include "log.h"
 
 #define NS_PER_SEC 1000000000ULL
+/* Stacks that may come between two looks at the ring buffer: 40 a second, or 200 where those of all waits are kept. */
+#define STACKS_AT_ONCE 2
+#define STACKS_OF_ALL_AT_ONCE 10
+/* How long a report waits for the last stacks to be named: they are few, but a library may be met for the first time. */
+#define STACKS_PATIENCE_MS 1000
 
 uint64_t clock__now_ns(void)
 {
@@ -45,16 +51,19 @@ int collector__init(struct collector *collector, struct session *session, struct
 	collector->names = names__new();
 	if (resolve)
 		collector->resolver = resolver__new();
-	if (collector->sockets && collector->names && (collector->resolver || !resolve))
-		return 0;
-	collector__free(collector);
-	return -ENOMEM;
+	err = collector->sockets && collector->names && (collector->resolver || !resolve) ? 0 : -ENOMEM;
+	if (!err)
+		err = stacks__new(collector->names, &collector->stacks);
+	if (err)
+		collector__free(collector);
+	return err;
 }
 
 void collector__free(struct collector *collector)
 {
 	profile__free(&collector->profile);
 	sockets__free(collector->sockets);
+	stacks__free(collector->stacks); /* which uses names */
 	names__free(collector->names);
 	resolver__free(collector->resolver);
 	neighbours__free(collector->neighbours);
@@ -264,6 +273,8 @@ static void on_record(void *context, const struct tp_rec *rec)
 
 	if (rec->kind == TP_REC_PROCESS)
 		on_process(collector, (const struct tp_rec_process *)rec);
+	else if (rec->kind == TP_REC_STACK)
+		stacks__submit(collector->stacks, (const struct tp_rec_stack *)rec);
 	else
 		profile__on_record(&collector->profile, rec);
 }
@@ -271,9 +282,13 @@ static void on_record(void *context, const struct tp_rec *rec)
 int collector__drain(struct collector *collector)
 {
 	int err = session__drain(collector->session, on_record, collector);
+	unsigned int stacks;
 
 	if (collector->ranges_changed)
 		tell_lock_ranges(collector);
+	/* What may still be on its way from the last time has room as well. */
+	stacks = collector->stacks_of_all ? STACKS_OF_ALL_AT_ONCE : STACKS_AT_ONCE;
+	session__allow_stacks(collector->session, stacks__room(collector->stacks) >= 2 * stacks ? stacks : 0);
 	if (err >= 0 && collector->neighbours)
 		err = neighbours__drain(collector->neighbours);
 	return err < 0 ? err : 0;
@@ -371,12 +386,15 @@ static void name_locks(struct collector *collector)
 	size_t count;
 	struct report_lock *locks = locks__list(collector->profile.locks, &count);
 
+	if (count)
+		stacks__settle(collector->stacks, STACKS_PATIENCE_MS);
 	for (size_t i = 0; i < count; i++) {
 		if (locks[i].owner_tid)
 			locks[i].owner_tid = threads__tid_of(collector->profile.threads, locks[i].tgid,
 							     locks[i].owner_tid);
 		names__lock(collector->names, locks[i].tgid, locks[i].addr, locks[i].kind, locks[i].name,
 			    sizeof(locks[i].name));
+		stacks__fill(collector->stacks, &locks[i]);
 	}
 }
 
@@ -490,7 +508,21 @@ int collector__report(struct collector *collector, bool final, struct report *re
 void collector__next(struct collector *collector)
 {
 	profile__next(&collector->profile);
+	stacks__next(collector->stacks);
+	names__next(collector->names);
 	if (collector->neighbours)
 		neighbours__next(collector->neighbours);
 	targets__forget_ended(collector->targets);
+}
+
+void collector__keep_stacks(struct collector *collector)
+{
+	collector->stacks_of_all = true;
+	stacks__keep(collector->stacks);
+}
+
+int collector__write_folded(struct collector *collector, const char *path)
+{
+	stacks__settle(collector->stacks, STACKS_PATIENCE_MS);
+	return folded__write(collector->stacks, path);
 }

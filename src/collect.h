@@ -15,6 +15,7 @@
 #include "resolve.h"
 #include "session.h"
 #include "socket.h"
+#include "stacks.h"
 #include "target.h"
 
 struct collector {
@@ -23,6 +24,8 @@ struct collector {
 	struct profile profile;
 	struct sockets *sockets;
 	struct names *names;
+	struct stacks *stacks;
+	bool stacks_of_all; /* come, and are kept for collector__write_folded() */
 	struct neighbours *neighbours; /* NULL: the host's other processes are not seen */
 	uint64_t lost_processes_before;
 	struct resolver *resolver; /* NULL: addresses stay as they are */
@@ -53,6 +56,11 @@ int collector__sweep_if_due(struct collector *collector);
 /* Fills @report for the interval that ends now; valid until collector__next(). Negative errno. */
 int collector__report(struct collector *collector, bool final, struct report *report);
 void collector__next(struct collector *collector);
+
+/* Keeps the stacks of all waits from now on, … */
+void collector__keep_stacks(struct collector *collector);
+/* … and writes them. Negative errno. */
+int collector__write_folded(struct collector *collector, const char *path);
 
 /* CLOCK_MONOTONIC, the clock of all records. */
 uint64_t clock__now_ns(void);

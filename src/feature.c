@@ -20,6 +20,8 @@ static const struct feature table[] = {
 						   "were open before, and accept queues, are not seen" },
 	{ "stolen_cpu", SESSION_MIGRATE, "the kernel refuses the tracepoint sched_migrate_task: it is not known "
 					 "whose CPU time waiting threads lose" },
+	{ "lock_holders", SESSION_HOLDERS, "the kernel has no bpf_task_from_pid() for tracing programs: what the "
+					   "holders of locks do meanwhile is not known" },
 };
 
 #define NR_PARTS (sizeof(table) / sizeof(table[0]))

@@ -8,7 +8,7 @@
 #include "report.h"
 #include "session.h"
 
-#define NR_FEATURES 5
+#define NR_FEATURES 6
 
 /*
  * Fills @features with the state of each; @bursts_error: negative errno of neighbours__new(), or 0. The

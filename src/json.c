@@ -6,20 +6,24 @@
 
 #include "json_value.h"
 
-/* What is known of waits whose distribution was not kept, in the shape of a histogram. */
-static void put_wait_totals(struct writer *w, struct json_object *o, const char *key,
-			    uint64_t waits, uint64_t wait_ns, uint64_t max_ns)
+/*
+ * The waits for a lock in the shape of a histogram. The totals are of the interval; percentiles and buckets, where
+ * they are known, of the waits that ended in it.
+ */
+static void put_waits(struct writer *w, struct json_object *o, const char *key, const struct report_lock *l)
 {
+	uint64_t waits = l->waits, wait_ns = l->wait_ns, max_ns = l->max_ns;
+	bool have = l->wait && l->wait->count;
 	struct json_object *to = new_object(w);
 
 	put_u64(w, to, "count", waits);
 	put_u64(w, to, "sum", wait_ns);
 	put_u64_if(w, to, "mean", waits > 0, waits ? wait_ns / waits : 0);
-	put_null(w, to, "p50");
-	put_null(w, to, "p90");
-	put_null(w, to, "p99");
+	put_u64_if(w, to, "p50", have, have ? histogram__percentile(l->wait, 50) : 0);
+	put_u64_if(w, to, "p90", have, have ? histogram__percentile(l->wait, 90) : 0);
+	put_u64_if(w, to, "p99", have, have ? histogram__percentile(l->wait, 99) : 0);
 	put_u64_if(w, to, "max", waits > 0, max_ns);
-	put_null(w, to, "buckets");
+	put(w, to, "buckets", have ? new_buckets(w, l->wait) : NULL);
 	put(w, o, key, to);
 }
 
@@ -173,6 +177,35 @@ static struct json_object *new_threads_rest(struct writer *w, const struct repor
 	return o;
 }
 
+static void put_holders(struct writer *w, struct json_object *o, const struct report_lock *l)
+{
+	struct json_object *list = new_list(w);
+
+	for (size_t i = 0; i < l->nr_holders; i++) {
+		const struct report_holder *h = &l->holders[i];
+		struct json_object *to = new_object(w);
+		uint64_t known = 0;
+
+		for (size_t j = 0; j < TP_NR_STATES; j++)
+			known += h->state_ns[j];
+		put_u64(w, to, "tid", h->tid);
+		put_field_text(w, to, "comm", h->comm);
+		put_u64(w, to, "ns", h->ns);
+		put_parts(w, to, "state_ns", known > 0, h->state_ns, TP_NR_STATES);
+		append(w, list, to);
+	}
+	put(w, o, "holders", list);
+}
+
+static void put_stack(struct writer *w, struct json_object *o, const struct report_lock *l)
+{
+	struct json_object *list = l->nr_stack ? new_list(w) : NULL;
+
+	for (size_t i = 0; i < l->nr_stack; i++)
+		append_string(w, list, l->stack[i], sizeof(l->site));
+	put(w, o, "stack", list);
+}
+
 static struct json_object *new_locks(struct writer *w, const struct report *r)
 {
 	struct json_object *list;
@@ -191,10 +224,14 @@ static struct json_object *new_locks(struct writer *w, const struct report *r)
 		put_field_text(w, o, "name", l->name);
 		put_string(w, o, "kind", tp_lock_kind_name(l->kind), SIZE_MAX);
 		put_u64(w, o, "waits", l->waits);
-		put_wait_totals(w, o, "wait_ns", l->waits, l->wait_ns, l->max_ns);
+		put_u64_if(w, o, "timeouts", l->timeouts != TP_UNKNOWN, l->timeouts);
+		put_u64_if(w, o, "interrupted", l->interrupted != TP_UNKNOWN, l->interrupted);
+		put_waits(w, o, "wait_ns", l);
 		put_null(w, o, "acquisitions");
 		put_u64_if(w, o, "owner_tid", l->owner_tid != 0, l->owner_tid);
-		put_null(w, o, "site");
+		put_holders(w, o, l);
+		put_field_text(w, o, "site", l->site);
+		put_stack(w, o, l);
 		append(w, list, o);
 	}
 	return list;

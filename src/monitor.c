@@ -17,6 +17,7 @@
 #include "command.h"
 #include "escape.h"
 #include "feature.h"
+#include "folded.h"
 #include "json.h"
 #include "log.h"
 #include "pidns.h"
@@ -179,6 +180,7 @@ static int attach(struct monitor *m)
 		.max_overhead_ratio = options->max_overhead_ratio,
 		.switch_probe = options->switch_probe,
 		.refuse = options->refuse,
+		.stacks_of_all = options->folded,
 	};
 	const struct requests_config requests = {
 		.slow_ns = options->slow_ns,
@@ -204,6 +206,8 @@ static int attach(struct monitor *m)
 		neighbours__free(neighbours);
 	else
 		m->collector.neighbours = neighbours;
+	if (!err && options->folded)
+		collector__keep_stacks(&m->collector);
 	if (!err)
 		err = collector__start(&m->collector);
 	if (err)
@@ -436,6 +440,11 @@ static int finish(struct monitor *m)
 	if (!counted_out && !m->writer.closed)
 		err = end_interval(m, true);
 	session__detach(m->session);
+	if (!err && m->options->folded) {
+		err = collector__write_folded(&m->collector, m->options->folded);
+		if (err)
+			err = log__fail(err, "cannot write %s: %s", m->options->folded, strerror(-err));
+	}
 	written = writer__finish(&m->writer, m->signalled ? PATIENCE_SIGNALLED_MS : PATIENCE_MS);
 	if (written == -ETIMEDOUT)
 		log__warn("nobody reads the output: what was left of it is lost");
@@ -450,6 +459,14 @@ static int check_stdout(void)
 	if (fcntl(STDOUT_FILENO, F_GETFD) < 0)
 		return log__fail(-errno, "standard output is closed: there is nowhere to write reports to");
 	return 0;
+}
+
+/* Better now than after an hour of measuring. */
+static int check_folded(const struct options *options)
+{
+	int err = options->folded ? folded__check(options->folded) : 0;
+
+	return err ? log__fail(err, "cannot write %s: %s", options->folded, strerror(-err)) : 0;
 }
 
 int monitor__run(const struct options *options)
@@ -473,6 +490,8 @@ int monitor__run(const struct options *options)
 		err = pidns__check_proc();
 	if (!err)
 		err = find_targets(&m);
+	if (!err)
+		err = check_folded(options);
 	if (!err)
 		err = probes__check_host();
 	if (!err)

@@ -1,19 +1,26 @@
 // SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause)
 #include "names.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "array.h"
+#include "site.h"
 #include "symbols.h"
+#include "unwind.h"
 
 struct process {
 	uint32_t tgid;
 	struct symbols *symbols; /* NULL: not looked at yet, or gone before we could */
+	struct unwinder *unwinder; /* NULL: not needed yet */
+	uint64_t version;	   /* of symbols, that unwinder was made from */
+	bool stale;		   /* symbols are of an earlier interval */
 };
 
 struct names {
+	pthread_mutex_t mutex; /* of all that has to do with symbols */
 	struct process *processes;
 	size_t nr;
 	size_t capacity;
@@ -24,7 +31,17 @@ struct names {
 
 struct names *names__new(void)
 {
-	return calloc(1, sizeof(struct names));
+	struct names *names = calloc(1, sizeof(*names));
+
+	if (names)
+		pthread_mutex_init(&names->mutex, NULL);
+	return names;
+}
+
+static void process__free(struct process *process)
+{
+	unwinder__free(process->unwinder);
+	symbols__free(process->symbols);
 }
 
 void names__free(struct names *names)
@@ -32,7 +49,8 @@ void names__free(struct names *names)
 	if (!names)
 		return;
 	for (size_t i = 0; i < names->nr; i++)
-		symbols__free(names->processes[i].symbols);
+		process__free(&names->processes[i]);
+	pthread_mutex_destroy(&names->mutex);
 	free(names->processes);
 	free(names->ranges);
 	free(names);
@@ -59,9 +77,14 @@ static struct symbols *symbols_of(struct names *names, uint32_t tgid)
 {
 	struct process *process = process__get(names, tgid);
 
-	if (process && !process->symbols && symbols__new(tgid, &process->symbols))
+	if (!process)
+		return NULL;
+	if (!process->symbols && symbols__new(tgid, &process->symbols))
 		process->symbols = NULL;
-	return process ? process->symbols : NULL;
+	else if (process->symbols && process->stale)
+		symbols__refresh(process->symbols);
+	process->stale = false;
+	return process->symbols;
 }
 
 static void add_range(struct names *names, const struct tp_range *range)
@@ -86,12 +109,11 @@ static void drop_ranges(struct names *names, uint32_t tgid)
 	names->nr_ranges = kept;
 }
 
-void names__on_process(struct names *names, uint32_t tgid)
+static void look_for_gil(struct names *names, uint32_t tgid)
 {
 	struct tp_range gil = { .tgid = tgid, .kind = TP_LOCK_GIL };
 	uint64_t start, end;
 
-	names__on_exit(names, tgid);
 	/* The interpreter's state, with the GIL's mutex and condition variable in it: Include/internal/pycore_runtime.h. */
 	if (!symbols_of(names, tgid) ||
 	    !symbols__find(symbols_of(names, tgid), "_PyRuntime", "libpython*", &start, &end))
@@ -99,6 +121,14 @@ void names__on_process(struct names *names, uint32_t tgid)
 	gil.start = start;
 	gil.end = end;
 	add_range(names, &gil);
+}
+
+void names__on_process(struct names *names, uint32_t tgid)
+{
+	names__on_exit(names, tgid);
+	pthread_mutex_lock(&names->mutex);
+	look_for_gil(names, tgid);
+	pthread_mutex_unlock(&names->mutex);
 }
 
 void names__on_fork(struct names *names, uint32_t tgid, uint32_t parent_tgid)
@@ -117,14 +147,16 @@ void names__on_fork(struct names *names, uint32_t tgid, uint32_t parent_tgid)
 
 void names__on_exit(struct names *names, uint32_t tgid)
 {
+	pthread_mutex_lock(&names->mutex);
 	drop_ranges(names, tgid);
 	for (size_t i = 0; i < names->nr; i++) {
 		if (names->processes[i].tgid != tgid)
 			continue;
-		symbols__free(names->processes[i].symbols);
+		process__free(&names->processes[i]);
 		names->processes[i] = names->processes[--names->nr];
-		return;
+		break;
 	}
+	pthread_mutex_unlock(&names->mutex);
 }
 
 const struct tp_range *names__ranges(const struct names *names, size_t *count)
@@ -133,13 +165,88 @@ const struct tp_range *names__ranges(const struct names *names, size_t *count)
 	return names->ranges;
 }
 
+/*
+ * A variable's name without an offset where the word that is waited on lies inside of one whose layout is known:
+ * musl's mutex (4), glibc's rwlock (8) and condition variable (40).
+ */
+static bool name_whole(struct symbols *symbols, uint64_t addr, uint32_t kind, char *buf, size_t size)
+{
+	uint64_t offset = kind == TP_LOCK_RWLOCK ? 8 : kind == TP_LOCK_CONDVAR ? 40 : 4;
+
+	if (kind == TP_LOCK_GIL || kind == TP_LOCK_FUTEX || kind == TP_LOCK_SEMAPHORE)
+		return false;
+	return symbols__data_name(symbols, addr - offset, buf, size) && !strstr(buf, "+0x");
+}
+
 void names__lock(struct names *names, uint32_t tgid, uint64_t addr, uint32_t kind, char *buf, size_t size)
 {
-	struct symbols *symbols = symbols_of(names, tgid);
-	char symbol[96];
+	struct symbols *symbols;
+	char symbol[96], whole[96];
 
 	buf[0] = '\0';
-	if (!symbols || !symbols__data_name(symbols, addr, symbol, sizeof(symbol)))
-		return;
-	snprintf(buf, size, kind == TP_LOCK_GIL ? "GIL (%s)" : "%s", symbol);
+	pthread_mutex_lock(&names->mutex);
+	symbols = symbols_of(names, tgid);
+	if (symbols && symbols__data_name(symbols, addr, symbol, sizeof(symbol))) {
+		bool inside = strstr(symbol, "+0x") && name_whole(symbols, addr, kind, whole, sizeof(whole));
+
+		snprintf(buf, size, kind == TP_LOCK_GIL ? "GIL (%s)" : "%s", inside ? whole : symbol);
+	}
+	pthread_mutex_unlock(&names->mutex);
+}
+
+/* --- stacks --- */
+
+static struct unwinder *unwinder_of(struct names *names, uint32_t tgid)
+{
+	struct symbols *symbols = symbols_of(names, tgid);
+	struct process *process = process__get(names, tgid);
+
+	if (!symbols)
+		return NULL;
+	if (process->unwinder && process->version != symbols__version(symbols)) {
+		unwinder__free(process->unwinder);
+		process->unwinder = NULL;
+	}
+	if (!process->unwinder) {
+		process->unwinder = unwinder__new(symbols);
+		process->version = symbols__version(symbols);
+	}
+	return process->unwinder;
+}
+
+size_t names__unwind(struct names *names, const struct tp_rec_stack *rec, uint64_t pcs[UNWIND_MAX])
+{
+	struct unwinder *unwinder;
+	size_t nr = 0;
+
+	pthread_mutex_lock(&names->mutex);
+	unwinder = unwinder_of(names, rec->tgid);
+	if (unwinder)
+		nr = unwinder__walk(unwinder, rec, pcs);
+	pthread_mutex_unlock(&names->mutex);
+	return nr;
+}
+
+int names__frames(struct names *names, uint32_t tgid, uint64_t pc, struct symbols_frame *frames, size_t max)
+{
+	struct symbols *symbols;
+	int count = 0;
+
+	pthread_mutex_lock(&names->mutex);
+	symbols = symbols_of(names, tgid);
+	/* Nobody asks for the lines of libc or CPython, whose debug data take 20 MB to read. */
+	if (symbols && max && site__is_runtime_module(symbols__module(symbols, pc)))
+		count = symbols__function(symbols, pc, frames);
+	else if (symbols)
+		count = symbols__frame(symbols, pc, frames, max);
+	pthread_mutex_unlock(&names->mutex);
+	return count;
+}
+
+void names__next(struct names *names)
+{
+	pthread_mutex_lock(&names->mutex);
+	for (size_t i = 0; i < names->nr; i++)
+		names->processes[i].stale = true;
+	pthread_mutex_unlock(&names->mutex);
 }

@@ -6,7 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "symbols.h"
 #include "threadprof.h"
+#include "unwind.h"
 
 struct names;
 
@@ -30,5 +32,15 @@ const struct tp_range *names__ranges(const struct names *names, size_t *count);
  * May read symbol tables when it meets a module for the first time.
  */
 void names__lock(struct names *names, uint32_t tgid, uint64_t addr, uint32_t kind, char *buf, size_t size);
+
+/*
+ * The calls in a stack, and what runs at one of them: see unwinder__walk() and symbols__frame(). These two may be
+ * called by another thread than the rest; a call of one thread waits for that of the other.
+ */
+size_t names__unwind(struct names *names, const struct tp_rec_stack *rec, uint64_t pcs[UNWIND_MAX]);
+int names__frames(struct names *names, uint32_t tgid, uint64_t pc, struct symbols_frame *frames, size_t max);
+
+/* From now on a process's mappings are read again when it is looked at the next time. */
+void names__next(struct names *names);
 
 #endif /* THREADPROF_NAMES_H */

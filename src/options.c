@@ -28,6 +28,7 @@ enum {
 	OPT_MAX_OVERHEAD,
 	OPT_CGROUP,
 	OPT_CONTAINER,
+	OPT_FOLDED,
 };
 
 static const struct option long_options[] = {
@@ -48,6 +49,7 @@ static const struct option long_options[] = {
 	{ "max-overhead", required_argument, NULL, OPT_MAX_OVERHEAD },
 	{ "cgroup", required_argument, NULL, OPT_CGROUP },
 	{ "container", required_argument, NULL, OPT_CONTAINER },
+	{ "folded", required_argument, NULL, OPT_FOLDED },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "version", no_argument, NULL, 'V' },
 	{ "help", no_argument, NULL, 'h' },
@@ -72,6 +74,8 @@ static const char help_text[] =
 	"                          slowest five\n"
 	"      --top N             show so many threads one by one (10)\n"
 	"      --resolve           host and service names for the addresses of peers\n"
+	"      --folded FILE       at the end, write where threads waited, by state, one stack a line\n"
+	"                          for flame graph tools\n"
 	"      --color WHEN        auto, always or never (auto: on a terminal)\n"
 	"      --switch-probe PROBE\n"
 	"                          see thread switches by sched_switch or by finish_task_switch\n"
@@ -180,6 +184,9 @@ static int parse_one(struct options *options, int option, const char *arg)
 	case OPT_RESOLVE:
 		options->resolve = true;
 		return 0;
+	case OPT_FOLDED:
+		options->folded = arg;
+		return *arg ? 0 : usage("--folded", arg, "the name of a file");
 	case OPT_COLOR:
 		return parse_color(options, arg);
 	case OPT_RING_BYTES:

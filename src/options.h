@@ -22,6 +22,7 @@ struct options {
 	uint64_t slow_ns; /* 0: only the slowest */
 	uint64_t top_threads;
 	bool resolve; /* names for addresses */
+	const char *folded; /* file for the stacks of waits; NULL: none */
 	enum { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER } color;
 	enum switch_probe switch_probe;
 	double max_overhead_ratio; /* see struct session_config */

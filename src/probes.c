@@ -77,6 +77,8 @@ void probes__read(const struct btf *btf, unsigned forced, struct probes *probes)
 		*list[i].to = is_to_be_used(list[i].which, list[i].has, forced);
 	/* What the one takes, the other returns. */
 	probes->has_task_pt_regs = probes->has_task_pt_regs && probes->has_current_task_btf;
+	probes->has_task_from_pid = btf__find_by_name_kind(btf, "bpf_task_from_pid", BTF_KIND_FUNC) > 0;
+	probes->has_task_from_vpid = btf__find_by_name_kind(btf, "bpf_task_from_vpid", BTF_KIND_FUNC) > 0;
 }
 
 bool probes__is_function(const char *symbol, const char *function)

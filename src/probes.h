@@ -16,6 +16,8 @@ struct probes {
 	bool has_mem_alloc;	   /* maps that allocate while a program runs do so from memory set apart for it */
 	bool has_prev_state; /* sched_switch passes it as its fourth argument */
 	bool has_group_dead; /* sched_process_exit passes it as its second argument */
+	bool has_task_from_pid;  /* kernel functions that find a task by its tid: 6.2 */
+	bool has_task_from_vpid; /* … by its tid in the caller\'s pid namespace: 6.14 */
 };
 
 /*

@@ -10,9 +10,10 @@ int profile__init(struct profile *profile, const struct requests_config *config)
 	profile->requests = requests__new(config);
 	profile->threads = threads__new();
 	profile->locks = locks__new();
+	profile->lock_waits = lock_waits__new();
 	profile->waits = waits__new();
 	profile->steals = steals__new();
-	if (profile->requests && profile->threads && profile->locks && profile->waits && profile->steals)
+	if (profile->requests && profile->threads && profile->locks && profile->lock_waits && profile->waits && profile->steals)
 		return 0;
 	profile__free(profile);
 	return -ENOMEM;
@@ -23,6 +24,7 @@ void profile__free(struct profile *profile)
 	requests__free(profile->requests);
 	threads__free(profile->threads);
 	locks__free(profile->locks);
+	lock_waits__free(profile->lock_waits);
 	waits__free(profile->waits);
 	steals__free(profile->steals);
 	memset(profile, 0, sizeof(*profile));
@@ -43,6 +45,9 @@ void profile__on_record(struct profile *profile, const struct tp_rec *rec)
 		err = threads__on_record(profile->threads, (const struct tp_rec_thread *)rec);
 		if (!err)
 			err = locks__on_thread(profile->locks, (const struct tp_rec_thread *)rec);
+		break;
+	case TP_REC_LOCK:
+		err = lock_waits__on_record(profile->lock_waits, (const struct tp_rec_lock *)rec);
 		break;
 	}
 	profile->out_of_memory += err != 0;
@@ -89,6 +94,40 @@ void profile__on_counters(struct profile *profile, const uint64_t losses[TP_NR_L
 	profile->events_before = events;
 }
 
+/* What was taken for a holder's id may be none: such a holder is left out. */
+static void name_holders(struct profile *profile, struct report_lock *lock)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < lock->nr_holders; i++) {
+		struct report_holder holder = lock->holders[i];
+		const char *comm;
+
+		holder.tid = threads__tid_of(profile->threads, lock->tgid, holder.tid);
+		if (!holder.tid)
+			continue;
+		comm = threads__comm(profile->threads, holder.tid);
+		if (comm)
+			memcpy(holder.comm, comm, sizeof(holder.comm));
+		lock->holders[kept++] = holder;
+	}
+	lock->nr_holders = kept;
+}
+
+/* The single waits tell of the locks that are listed how long, by whom held, and how ended. */
+static void complete_locks(struct profile *profile)
+{
+	size_t count;
+	struct report_lock *locks = locks__list(profile->locks, &count);
+
+	for (size_t i = 0; i < count; i++) {
+		struct report_lock *lock = &locks[i];
+
+		lock_waits__fill(profile->lock_waits, lock);
+		name_holders(profile, lock);
+	}
+}
+
 int profile__report(struct profile *profile, struct report *report)
 {
 	int err = profile->out_of_memory ? -ENOMEM : 0;
@@ -97,6 +136,8 @@ int profile__report(struct profile *profile, struct report *report)
 	threads__report(profile->threads, report);
 	if (!err)
 		err = locks__report(profile->locks, report);
+	if (!err)
+		complete_locks(profile);
 	waits__report(profile->waits, report);
 	steals__report(profile->steals, report);
 	return err;
@@ -107,6 +148,7 @@ void profile__next(struct profile *profile)
 	requests__next(profile->requests);
 	threads__next(profile->threads);
 	locks__next(profile->locks);
+	lock_waits__next(profile->lock_waits);
 	waits__next(profile->waits);
 	steals__next(profile->steals);
 }

@@ -7,6 +7,7 @@
 #define THREADPROF_PROFILE_H
 
 #include "lock.h"
+#include "lock_waits.h"
 #include "report.h"
 #include "request.h"
 #include "steal.h"
@@ -18,6 +19,7 @@ struct profile {
 	struct threads *threads;
 	struct locks *locks;
 	struct waits *waits;
+	struct lock_waits *lock_waits;
 	struct steals *steals;
 	uint64_t losses_before[TP_NR_LOSSES];
 	uint64_t events_before;

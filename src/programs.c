@@ -25,6 +25,7 @@ const struct program programs[] = {
 	{ "sched_migrate_task", SESSION_MIGRATE, false, BTF_WAYS | FUNCTION_WAY },
 	{ "sched_migrate_task_raw", SESSION_MIGRATE, false, RAW_WAY },
 	{ "learn_regs", SESSION_REGS, true, ALL_WAYS },
+	{ "holder_switch", SESSION_HOLDERS, false, 1U << WAY_BTF_TRACEPOINT }, /* after sched_switch */
 	{ "request_sys_exit", SESSION_REQUESTS, false, ALL_WAYS },
 	{ "snapshot_sockets", SESSION_SOCKETS, false, ALL_WAYS },
 	{ NULL, 0, false, 0 },

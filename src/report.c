@@ -24,6 +24,8 @@ const char *tp_lock_kind_name(uint32_t kind)
 		return "condvar";
 	case TP_LOCK_GIL:
 		return "gil";
+	case TP_LOCK_SEMAPHORE:
+		return "semaphore";
 	case TP_LOCK_FUTEX:
 	default:
 		return "futex";

@@ -32,6 +32,7 @@ struct session {
 	char switch_symbol[128]; /* of SWITCH_FUNCTION; "": the kernel has none */
 	struct probes probes;
 	int part_error[SESSION_NR_PARTS];
+	bool stacks_of_all;
 	uint64_t nr_events;
 	int nr_drained; /* by the session__drain() that runs */
 	session_record_fn fn; /* of the session__drain() that runs */
@@ -127,6 +128,9 @@ static void configure(struct session *session, const struct session_config *conf
 	if (config->ring_bytes)
 		bpf_map__set_max_entries(skel->maps.events, config->ring_bytes);
 	bpf_map__set_max_entries(skel->maps.run_queues, nr_cpus > 0 ? nr_cpus : 1);
+	skel->rodata->has_task_from_vpid = probes.has_task_from_vpid;
+	if (!probes.has_task_from_pid || session->way != WAY_BTF_TRACEPOINT)
+		session->part_error[SESSION_HOLDERS] = -EOPNOTSUPP;
 	choose_programs(session);
 	choose_maps(session);
 }
@@ -284,6 +288,7 @@ int session__open(const struct session_config *config, struct session **out)
 
 	if (!session)
 		return -ENOMEM;
+	session->stacks_of_all = config->stacks_of_all;
 	libbpf_set_print(on_libbpf_print);
 	err = probes__read_kernel(&session->probes);
 	if (!err && config->refuse)
@@ -341,6 +346,8 @@ int session__attach(struct session *session)
 			return log__fail(err, "cannot attach the program %s: %s", program->name, strerror(-err));
 		session->part_error[program->part] = err;
 	}
+	session->skel->bss->stacks_of_all = session->stacks_of_all;
+	session->skel->bss->has_holders = !session->part_error[SESSION_HOLDERS];
 	return 0;
 }
 
@@ -633,6 +640,11 @@ int session__take_sums(struct session *session, enum session_sums which, uint32_
 	};
 
 	return each_entry(map, on_sum_entry, &walk);
+}
+
+void session__allow_stacks(struct session *session, unsigned int count)
+{
+	__atomic_store_n(&session->skel->bss->stack_turns, count, __ATOMIC_RELAXED);
 }
 
 void session__set_lock_ranges(struct session *session, const struct tp_range *ranges, size_t count)

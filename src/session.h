@@ -25,6 +25,7 @@ enum switch_probe {
 struct session_config {
 	enum switch_probe switch_probe;
 	bool follow_forks;
+	bool stacks_of_all; /* send stacks of all waits, not only of those for locks */
 	double max_overhead_ratio; /* of one CPU, that measuring may take from the target; in (0, 1] */
 	size_t ring_bytes; /* 0: the default; otherwise a power of two and a multiple of the page size */
 	/* Name of an optional program that is taken as refused by the kernel; NULL: none. */
@@ -50,6 +51,7 @@ enum session_part {
 	SESSION_MIGRATE,  /* sched_migrate_task: whose CPU time a waiting thread lost */
 	SESSION_REQUESTS, /* sys_exit */
 	SESSION_SOCKETS,  /* the task_file iterator: connections that were open before us, accept queues */
+	SESSION_HOLDERS,  /* a second sched_switch: what holders of locks do while others wait */
 	SESSION_NR_PARTS,
 };
 
@@ -127,6 +129,9 @@ typedef void (*session_sum_fn)(void *context, const void *key, const void *value
 /* Delivers and removes the entries of @epoch. Negative errno. */
 int session__take_sums(struct session *session, enum session_sums which, uint32_t epoch, session_sum_fn fn,
 		       void *context);
+
+/* How many stacks may be sent as records from now on. */
+void session__allow_stacks(struct session *session, unsigned int count);
 
 /* Tells the kernel side which addresses are of a lock of a known kind. At most TP_MAX_RANGES are kept. */
 void session__set_lock_ranges(struct session *session, const struct tp_range *ranges, size_t count);

@@ -404,7 +404,7 @@ static int other_frame(struct symbols *symbols, uint64_t pc, struct symbols_fram
 	return *frame->module != '\0';
 }
 
-int symbols__frame(struct symbols *symbols, uint64_t pc, struct symbols_frame *frames, size_t max)
+static int frames_at(struct symbols *symbols, uint64_t pc, bool with_lines, struct symbols_frame *frames, size_t max)
 {
 	struct source_lines *lines;
 	struct elf_place files;
@@ -418,7 +418,7 @@ int symbols__frame(struct symbols *symbols, uint64_t pc, struct symbols_frame *f
 	if (!locate(symbols, pc, &place))
 		return other_frame(symbols, pc, frames);
 	files = (struct elf_place){ .root_fd = symbols->root_fd, .path = place.file->path };
-	lines = elf_file__lines(place.elf, &files);
+	lines = with_lines ? elf_file__lines(place.elf, &files) : NULL;
 	count = lines ? source_lines__at(lines, place.addr, frames, max) : 0;
 	if (!count) {
 		memset(frames, 0, sizeof(*frames));
@@ -434,4 +434,66 @@ int symbols__frame(struct symbols *symbols, uint64_t pc, struct symbols_frame *f
 		frames[i].offset = place.addr;
 	}
 	return (int)count;
+}
+
+int symbols__frame(struct symbols *symbols, uint64_t pc, struct symbols_frame *frames, size_t max)
+{
+	return frames_at(symbols, pc, true, frames, max);
+}
+
+int symbols__function(struct symbols *symbols, uint64_t pc, struct symbols_frame *frame)
+{
+	return frames_at(symbols, pc, false, frame, 1);
+}
+
+const char *symbols__module(struct symbols *symbols, uint64_t pc)
+{
+	const struct map *map = maps__below(&symbols->maps, pc);
+
+	return map && pc < map->end ? maps__basename(symbols->maps.files[map->file].path) : "";
+}
+
+/* Where the file's first and last part lie; a part that is not mapped does not matter. */
+static void module_extent(const struct elf_file *elf, uint64_t bias, uint64_t *start, uint64_t *end)
+{
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+
+	*start = UINT64_MAX;
+	*end = 0;
+	for (size_t i = 0; i < elf->nr_loads; i++) {
+		uint64_t first = (elf->loads[i].addr & ~(page - 1)) + bias;
+		uint64_t last = ((elf->loads[i].addr + elf->loads[i].size + page - 1) & ~(page - 1)) + bias;
+
+		if (first < *start)
+			*start = first;
+		if (last > *end)
+			*end = last;
+	}
+}
+
+void symbols__each_module(struct symbols *symbols, symbols_module_fn fn, void *context)
+{
+	const struct maps *maps = &symbols->maps;
+	uint64_t bias, start, end, last_end = 0;
+
+	for (size_t i = 0; i < maps->nr; i++) {
+		const struct map *map = &maps->list[i];
+		struct elf_file *elf;
+
+		if (map->start < last_end)
+			continue; /* another part of the module that was told last */
+		elf = elf_of(symbols, map);
+		if (!elf || !elf_file__bias(elf, map, &bias))
+			continue;
+		module_extent(elf, bias, &start, &end);
+		if (start >= end || map->start < start || map->start >= end)
+			continue;
+		fn(context, maps__basename(maps->files[map->file].path), elf->fd, start, end);
+		last_end = end;
+	}
+}
+
+uint64_t symbols__version(const struct symbols *symbols)
+{
+	return symbols->hash;
 }

@@ -65,4 +65,20 @@ bool symbols__find(struct symbols *symbols, const char *name, const char *module
  */
 int symbols__frame(struct symbols *symbols, uint64_t pc, struct symbols_frame *frames, size_t max);
 
+/* The same without source lines and inlined functions: 1 or 0. Does not read what only these take: much, mostly. */
+int symbols__function(struct symbols *symbols, uint64_t pc, struct symbols_frame *frame);
+
+/* The file name of the program or library that @pc is in; "": in none. Valid until the next call of any of these. */
+const char *symbols__module(struct symbols *symbols, uint64_t pc);
+
+/*
+ * Calls @fn for each program and library that is mapped, with its file (@fd stays ours) and where its addresses
+ * begin and end in the process.
+ */
+typedef void (*symbols_module_fn)(void *context, const char *name, int fd, uint64_t start, uint64_t end);
+void symbols__each_module(struct symbols *symbols, symbols_module_fn fn, void *context);
+
+/* Changes when the mappings have changed. */
+uint64_t symbols__version(const struct symbols *symbols);
+
 #endif /* THREADPROF_SYMBOLS_H */

@@ -36,6 +36,42 @@ static void write_more(struct page *p, size_t nr, size_t shown)
 	page__end_line(p);
 }
 
+/* "  tid 4711 worker-3 held it for 88 % of it, in disk 71 %, cpu 29 %" */
+static void write_holder(struct page *p, const struct report_lock *lock, const struct report_holder *h)
+{
+	struct line *l = &p->line;
+	struct part parts[TP_NR_STATES];
+	size_t used = page__sort_parts(parts, h->state_ns, TP_NR_STATES);
+	double known = 0;
+
+	line__add(l, "  tid %" PRIu32 " ", h->tid);
+	line__name(l, TP_COMM_LEN, h->comm, sizeof(h->comm));
+	line__add(l, "%sheld it in %s of that time", h->comm[0] ? " " : "",
+		  PERCENT((double)h->ns, (double)lock->wait_ns));
+	for (size_t i = 0; i < used; i++)
+		known += (double)parts[i].ns;
+	for (size_t i = 0; i < used && i < 2 && (double)parts[i].ns > known / 20; i++)
+		line__add(l, "%s %s %s", i ? "," : ", while in", parts[i].name, PERCENT((double)parts[i].ns, known));
+	page__end_line(p);
+}
+
+/* Where a lock was waited for, and who held it meanwhile. */
+static void write_lock_details(struct page *p, const struct report_lock *lock)
+{
+	struct line *l = &p->line;
+
+	if (lock->site[0]) {
+		line__add(l, "  at ");
+		line__name(l, line__room(l), lock->site, sizeof(lock->site));
+		page__end_line(p);
+	}
+	for (size_t i = 0; i < lock->nr_holders && i < 2; i++) {
+		/* a second one only where it is more than a detail */
+		if (!i || lock->holders[i].ns > lock->holders[0].ns / 4)
+			write_holder(p, lock, &lock->holders[i]);
+	}
+}
+
 static void write_lock(struct page *p, const struct report_lock *lock, size_t name_columns)
 {
 	struct line *l = &p->line;
@@ -49,13 +85,14 @@ static void write_lock(struct page *p, const struct report_lock *lock, size_t na
 		line__add(l, "0x%" PRIx64, lock->addr);
 	line__pad(l, name_columns);
 	snprintf(owner, sizeof(owner), "%" PRIu32, lock->owner_tid);
-	line__right(l, 8, tp_lock_kind_name(lock->kind));
+	line__right(l, 10, tp_lock_kind_name(lock->kind));
 	line__right(l, 8, COUNT(lock->waits, 7));
 	line__right(l, 10, DURATION(lock->wait_ns));
 	line__right(l, 10, DURATION(lock->max_ns));
 	line__right(l, 9, WAIT_SHARE(p->r, lock->wait_ns));
 	line__right(l, 9, lock->owner_tid ? owner : DASH);
 	page__end_line(p);
+	write_lock_details(p, lock);
 }
 
 void page__write_locks(struct page *p)
@@ -67,10 +104,10 @@ void page__write_locks(struct page *p)
 	if (!r->have_locks || !shown)
 		return;
 	l = start_table(p);
-	name_columns = min_size(line__room(l) - (8 + 8 + 10 + 10 + 9 + 9), MAX_NAME_COLUMNS);
+	name_columns = min_size(line__room(l) - (10 + 8 + 10 + 10 + 9 + 9), MAX_NAME_COLUMNS);
 	line__add(l, r->nr_pids > 1 ? "waits for locks, by pid" : "waits for locks");
 	line__pad(l, name_columns);
-	line__right(l, 8, "kind");
+	line__right(l, 10, "kind");
 	line__right(l, 8, "waits");
 	line__right(l, 10, "total");
 	line__right(l, 10, "max");

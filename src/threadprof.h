@@ -57,6 +57,8 @@ enum tp_lock_kind {
 	TP_LOCK_RWLOCK,
 	TP_LOCK_CONDVAR,
 	TP_LOCK_GIL,
+	TP_LOCK_SEMAPHORE,
+	TP_NR_LOCK_KINDS,
 };
 
 /* A socket address, small enough to copy around. Unix sockets: family only. */
@@ -73,6 +75,8 @@ enum tp_rec_kind {
 	TP_REC_THREAD = 3,
 	TP_REC_PROCESS = 4,
 	TP_REC_SOCKET = 5,
+	TP_REC_LOCK = 6,
+	TP_REC_STACK = 7,
 };
 
 struct tp_rec {
@@ -200,6 +204,47 @@ struct tp_rec_socket {
 	char path[TP_PATH_LEN]; /* unix: local path */
 };
 
+enum tp_wait_end {
+	TP_WAIT_WOKEN,
+	TP_WAIT_TIMED_OUT,
+	TP_WAIT_INTERRUPTED, /* by a signal */
+};
+
+/* One call of futex(2) in which a thread waited for a lock, at its end; only the kinds that map locks sums up. */
+struct tp_rec_lock {
+	struct tp_rec h;
+	__u64 addr;
+	__u64 wait_ns; /* asleep; all of its sleeps, where the kernel went on waiting after one */
+	__u32 tgid;
+	__u32 tid;
+	__u32 kind;	 /* enum tp_lock_kind */
+	__u32 owner_tid; /* when the wait began, as the waiter itself would name it; 0: not known */
+	__u16 end;	 /* enum tp_wait_end */
+	__u16 knows_holder; /* 1: holder_ns was measured */
+	__u32 pad;
+	__s64 holder_ns[TP_NR_STATES]; /* what the owner did meanwhile; may be a little below 0 */
+};
+
+#define TP_NR_REGS 34
+#define TP_STACK_CHUNK 1024
+#define TP_STACK_BYTES (8 * TP_STACK_CHUNK)
+
+/* A copy of a thread's stack as it is when its wait is over. */
+struct tp_rec_stack {
+	struct tp_rec h;
+	__u64 addr;    /* of the lock; 0: it was none */
+	__u64 lock_ns; /* waited for that lock since its last such record: what this stack stands for */
+	__u64 wait_ns; /* the same of the thread's waits in state; 0 unless stacks of all waits are asked for */
+	__u32 tgid;
+	__u32 tid;
+	__u32 kind;  /* enum tp_lock_kind */
+	__u32 state; /* enum tp_state of the wait */
+	__u32 bytes; /* valid in stack */
+	__u32 pad;
+	__u64 regs[TP_NR_REGS]; /* by DWARF number; x86-64: those that a function keeps for its caller, 16: ip; arm64: 32: pc */
+	__u8 stack[TP_STACK_BYTES]; /* from the stack pointer upwards */
+};
+
 /* --- maps that userspace reads or writes --- */
 
 enum tp_conn_phase {
@@ -256,7 +301,8 @@ struct tp_lock {
 	__u64 wait_ns;
 	__u64 max_ns;
 	__u32 owner_tid; /* holder, as in lock_owner, when the longest wait with a known one began; 0: not known */
-	__u32 pad;
+	__u32 stacks;	 /* sent */
+	__u64 unsampled_ns; /* waited since the last stack was */
 };
 
 struct tp_peer_key {
@@ -332,6 +378,8 @@ TP_ASSERT_SIZE(struct tp_rec_thread, 176);
 TP_ASSERT_SIZE(struct tp_rec_process, 48);
 TP_ASSERT_SIZE(struct tp_rec_socket, 136);
 TP_ASSERT_SIZE(struct tp_conn, 320);
-TP_ASSERT_SIZE(struct tp_lock, 32);
+TP_ASSERT_SIZE(struct tp_rec_lock, 128);
+TP_ASSERT_SIZE(struct tp_rec_stack, 336 + TP_STACK_BYTES);
+TP_ASSERT_SIZE(struct tp_lock, 40);
 
 #endif /* THREADPROF_H */

@@ -66,6 +66,10 @@ enum { BPF_RB_AVAIL_DATA = 0 };
 
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
+	unsigned long r15;
+	unsigned long r14;
+	unsigned long r13;
+	unsigned long r12;
 	unsigned long r10;
 	unsigned long r9;
 	unsigned long r8;

@@ -393,6 +393,8 @@ def _compile(source, binary):
 
 def workload_path(name):
     """The workload that the build made, or one compiled here: a test file runs on its own too."""
+    if os.path.isabs(name):
+        return name
     source = os.path.join(ROOT, "tests", "workload", name + ".c")
     ready = os.path.join(ROOT, "build", "workload", name)
     if os.access(ready, os.X_OK) and os.path.getmtime(ready) >= os.path.getmtime(source):

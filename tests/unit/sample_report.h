@@ -132,6 +132,9 @@ static inline void sample__fill_threads(struct sample *s)
 	r->nr_exited = 1;
 }
 
+static const char *const sample_stack[] = { "__lll_lock_wait (libc.so.6+0x8612b)",
+					     "handle_order(Order&) (orders.cc:112)" };
+
 static inline void sample__fill_waits(struct sample *s)
 {
 	struct report *r = &s->r;
@@ -144,6 +147,15 @@ static inline void sample__fill_waits(struct sample *s)
 					    .max_ns = 1210000000,
 					    .owner_tid = 4250 };
 	SAMPLE_TEXT(s->locks[0].name, "api-server:work_queue_mutex+0x8");
+	SAMPLE_TEXT(s->locks[0].site, "handle_order(Order&) (orders.cc:112)");
+	s->locks[0].stack = sample_stack;
+	s->locks[0].nr_stack = 2;
+	s->locks[0].timeouts = 3;
+	s->locks[0].holders[0] = (struct report_holder){
+		.tid = 4250, .comm = "worker-7", .ns = 63800000000,
+		.state_ns = { [TP_DISK] = 47850000000, [TP_CPU] = 15950000000 },
+	};
+	s->locks[0].nr_holders = 1;
 	s->locks[1] = (struct report_lock){ .addr = 0x7f1234999000,
 					    .tgid = 4242,
 					    .kind = TP_LOCK_GIL,

@@ -140,7 +140,9 @@ static void test_tables(void **state)
 {
 	static const char *const pieces[] = {
 		"waits for locks               kind   waits     total       max  of busy    owner\n",
-		"api-server:work_queue_mu..   mutex  81,234    70.1 s    1.21 s     73 %     4250\n",
+		"api-server:work_queue_..     mutex  81,234    70.1 s    1.21 s     73 %     4250\n",
+		"  at handle_order(Order&) (orders.cc:112)\n",
+		"  tid 4250 worker-7 held it in 91 % of that time, while in disk 75 %, cpu 25 %\n",
 		"0x7f1234999000                 gil       4    700 ms    300 ms    0.7 %        -\n",
 		"10.0.3.7:5432                              9,120     5.01 s     549 us     5.2 %\n",
 		"unix:/run/redis/redis.sock                    12    30.0 ms    2.50 ms    <0.1 %\n",
@@ -180,7 +182,7 @@ static void test_tables_are_cut_and_say_so(void **state)
 	(void)state;
 	sample__init(&s);
 	text = written(&s.r, &o);
-	assert_has(text, "work_queue_mu..");
+	assert_has(text, "work_queue_..");
 	assert_has_not(text, "0x7f1234999000");
 	assert_has(text, "\nand 2 more\n");
 	assert_has(text, "\nand 1 more\n");
