@@ -125,10 +125,21 @@ static __always_inline bool futex__is_condvar(const struct futex *f)
 	return waiters >= 8 && f->before[0] >= 2;
 }
 
-/* musl's pthread_join() waits for 2 in the thread's own structure: behind its tid and errno, before padding. */
+/*
+ * musl's pthread_join() waits for 2 in the thread's own structure, behind its tid and errno. That begins with a pointer
+ * to itself, 56 bytes before the word, or 40 where the thread pointer is at its end (arm64).
+ */
 static __always_inline bool futex__is_join(const struct futex *f)
 {
-	return !(f->addr & 4) && f->before[4] - 1 < 0x400000 && !f->after[1] && !f->after[3];
+	__u64 self = 0;
+
+	if (f->addr & 4 || f->before[4] - 1 >= 0x400000)
+		return false;
+	bpf_probe_read_user(&self, sizeof(self), (void *)f->addr - 56);
+	if (self == f->addr - 56)
+		return true;
+	bpf_probe_read_user(&self, sizeof(self), (void *)f->addr - 40);
+	return self == f->addr - 40;
 }
 
 static __always_inline __u32 futex__plain_kind(const struct futex *f, __u64 sp)
@@ -156,8 +167,11 @@ static __always_inline __u32 futex__bitset_kind(const struct futex *f)
 {
 	if (futex__is_condvar(f))
 		return TP_LOCK_CONDVAR;
-	/* A mutex has its owner and the number of its users 8 and 12 bytes on, where a rwlock has padding. */
-	if (f->val == 2 && (f->addr & 4 || f->after[2] || f->after[3]))
+	/*
+	 * The writer that waits in a rwlock for 2 has set the next word, and the two after that are padding. A mutex has
+	 * its owner and the number of its users there, and 0 in all three while it goes from one owner to the next.
+	 */
+	if (f->val == 2 && (f->addr & 4 || !f->after[1] || f->after[2] || f->after[3]))
 		return TP_LOCK_MUTEX;
 	if (f->val == 2 || f->val == 3)
 		return TP_LOCK_RWLOCK;
