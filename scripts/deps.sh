@@ -28,7 +28,7 @@ UNIT_NEEDS="sanitizers cmocka c++"
 SYSTEM_NEEDS="bats setpriv unshare setcap python3 nginx redis-server wrk jdk curl tmux strace"
 CROSS_NEEDS="cross-cc clang bpftool pkg-config"
 # What a test compares with, and leaves out where the system has no package of it.
-SYSTEM_EXTRAS="execsnoop"
+SYSTEM_EXTRAS="execsnoop musl-gcc"
 BENCH_NEEDS="python3 nginx redis-server redis-benchmark wrk strace perf bpftrace execsnoop offcputime"
 
 # One need per line, then its packages: "," joins several, "|" separates names of which the
@@ -60,6 +60,7 @@ nginx         nginx                        nginx                        nginx   
 redis-server  redis-server                 valkey-compat-redis|redis    valkey-compat-redis|redis redis|valkey
 wrk           wrk                          wrk                          wrk                      wrk
 jdk           default-jdk-headless         java-devel                   java-devel               jdk-openjdk
+musl-gcc      musl-tools                   musl-gcc                     musl-devel               musl
 curl          curl                         curl                         curl                     curl
 tmux          tmux                         tmux                         tmux                     tmux
 strace        strace                       strace                       strace                   strace
@@ -150,7 +151,7 @@ have() {
 	# Debian's python3-minimal has the command without the library.
 	python3) python3 -c 'import http.server, json' 2>/dev/null ;;
 	jdk) command -v java >/dev/null && command -v javac >/dev/null ;;
-	pkg-config | bats | setpriv | unshare | setcap | nginx | redis-server | redis-benchmark | wrk | curl | tmux | \
+	pkg-config | bats | setpriv | unshare | setcap | nginx | redis-server | redis-benchmark | wrk | musl-gcc | curl | tmux | \
 		strace | perf | bpftrace | execsnoop | offcputime)
 		command -v "$1" >/dev/null ;;
 	*) have_module "$1" ;;

@@ -312,7 +312,17 @@ static void test_waits(void **state)
 	assert_null_at(o, "locks.0.wait_ns.p99");
 	assert_null_at(o, "locks.0.wait_ns.buckets");
 	assert_null_at(o, "locks.0.acquisitions");
-	assert_null_at(o, "locks.0.site");
+	assert_u64(o, "locks.0.timeouts", 3);
+	assert_u64(o, "locks.0.interrupted", 0);
+	assert_text(o, "locks.0.site", "handle_order(Order&) (orders.cc:112)");
+	assert_text(o, "locks.0.stack.0", "__lll_lock_wait (libc.so.6+0x8612b)");
+	assert_text(o, "locks.0.stack.1", "handle_order(Order&) (orders.cc:112)");
+	assert_u64(o, "locks.0.holders.0.tid", 4250);
+	assert_text(o, "locks.0.holders.0.comm", "worker-7");
+	assert_u64(o, "locks.0.holders.0.ns", 63800000000);
+	assert_u64(o, "locks.0.holders.0.state_ns.disk", 47850000000);
+	assert_null_at(o, "locks.1.site");
+	assert_null_at(o, "locks.1.stack");
 	assert_u64(o, "locks.0.owner_tid", 4250);
 	assert_null_at(o, "locks.1.owner_tid");
 	assert_null_at(o, "locks.1.name");
