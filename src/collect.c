@@ -17,7 +17,10 @@
 /* Stacks that may come between two looks at the ring buffer: 40 a second, or 200 where those of all waits are kept. */
 #define STACKS_AT_ONCE 2
 #define STACKS_OF_ALL_AT_ONCE 10
-/* How long a report waits for the last stacks to be named: they are few, but a library may be met for the first time. */
+/*
+ * How long a report waits for the last stacks to be named: they are few, but a library may be met for the first time.
+ * No longer than a twentieth of the interval unless it is the last; what comes later counts for the next one.
+ */
 #define STACKS_PATIENCE_MS 1000
 
 uint64_t clock__now_ns(void)
@@ -381,13 +384,14 @@ static void complete_slow_requests(struct collector *collector, const struct rep
 	}
 }
 
-static void name_locks(struct collector *collector)
+static void name_locks(struct collector *collector, const struct report *report, bool final)
 {
+	uint64_t patience_ms = final ? STACKS_PATIENCE_MS : report->duration_ns / 20000000;
 	size_t count;
 	struct report_lock *locks = locks__list(collector->profile.locks, &count);
 
 	if (count)
-		stacks__settle(collector->stacks, STACKS_PATIENCE_MS);
+		stacks__settle(collector->stacks, patience_ms < STACKS_PATIENCE_MS ? patience_ms : STACKS_PATIENCE_MS);
 	for (size_t i = 0; i < count; i++) {
 		if (locks[i].owner_tid)
 			locks[i].owner_tid = threads__tid_of(collector->profile.threads, locks[i].tgid,
@@ -498,7 +502,7 @@ int collector__report(struct collector *collector, bool final, struct report *re
 		return log__fail(err, "cannot collect the interval: %s", strerror(-err));
 	sockets__report(collector->sockets, queue.backlog_max, report);
 	complete_slow_requests(collector, report);
-	name_locks(collector);
+	name_locks(collector, report, final);
 	name_peers(collector);
 	report_cost(collector, report);
 	mark_unmeasured(collector, report);
