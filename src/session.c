@@ -128,8 +128,8 @@ static void configure(struct session *session, const struct session_config *conf
 	if (config->ring_bytes)
 		bpf_map__set_max_entries(skel->maps.events, config->ring_bytes);
 	bpf_map__set_max_entries(skel->maps.run_queues, nr_cpus > 0 ? nr_cpus : 1);
-	skel->rodata->has_task_from_vpid = probes.has_task_from_vpid;
-	if (!probes.has_task_from_pid || session->way != WAY_BTF_TRACEPOINT)
+	skel->rodata->has_task_from_vpid = probes->has_task_from_vpid;
+	if (!probes->has_task_from_pid || session->way != WAY_BTF_TRACEPOINT)
 		session->part_error[SESSION_HOLDERS] = -EOPNOTSUPP;
 	choose_programs(session);
 	choose_maps(session);
