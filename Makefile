@@ -62,7 +62,7 @@ LIB_OBJ := $(filter-out $(BUILD)/src/main.o,$(OBJ))
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(sort $(wildcard tests/unit/*.c)))
 WORKLOAD := $(patsubst tests/workload/%.c,$(TOP)/workload/%,$(sort $(wildcard tests/workload/*.c)))
 DEMO := $(patsubst demo/%.c,$(TOP)/demo/%,$(sort $(wildcard demo/*.c)))
-BENCH := $(patsubst bench/%.c,$(TOP)/bench/%,$(sort $(wildcard bench/*.c)))
+BENCH := $(patsubst bench/%.c,$(TOP)/bench/%,$(sort $(filter-out %.bpf.c,$(wildcard bench/*.c))))
 
 all: $(PROGRAM) ## build ./threadprof (DEV=1: strict, warnings are errors; SAN=1: sanitizers; V=1: show commands; ARCH=arm64: for that machine)
 
@@ -135,9 +135,9 @@ $(BUILD)/snoop.bpf.o: $(SNOOP_OBJ) $(BUILD)/bpf.list
 	$(call say,LINK,$@)
 	$(Q)$(BPFTOOL) gen object $@ $(SNOOP_OBJ)
 
-$(SKEL): $(BUILD)/%.skel.h: $(BUILD)/%.bpf.o
+$(SKEL) $(BUILD)/bench/hooks.skel.h: $(BUILD)/%.skel.h: $(BUILD)/%.bpf.o
 	$(call say,SKEL,$@)
-	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf >$@
+	$(Q)$(BPFTOOL) gen skeleton $< name $(*F)_bpf >$@
 
 # ---------------------------------------------------------------- the user side
 
@@ -185,10 +185,17 @@ unit:
 $(WORKLOAD): $(TOP)/workload/%: tests/workload/%.c $(TOP)/program.flags
 $(DEMO): $(TOP)/demo/%: demo/%.c $(TOP)/program.flags
 $(BENCH): $(TOP)/bench/%: bench/%.c $(TOP)/program.flags
+$(BUILD)/bench/hooks.bpf.o: bench/hooks.bpf.c $(BUILD)/bpf.flags
+	$(call say,BPF,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_FLAGS) -MMD -MP -c $< -o $@
+
+$(TOP)/bench/hooks: $(BUILD)/bench/hooks.skel.h
+$(TOP)/bench/hooks: PROGRAM_LIBS = -I$(BUILD)/bench $(PKG_CFLAGS) $(PKG_LIBS)
 $(WORKLOAD) $(DEMO) $(BENCH):
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(PROGRAM_FLAGS) -MMD -MP -MT $@ -MF $@.d $< $(LDFLAGS) -o $@
+	$(Q)$(CC) $(PROGRAM_FLAGS) -MMD -MP -MT $@ -MF $@.d $< $(LDFLAGS) $(PROGRAM_LIBS) -o $@
 
 workload: $(WORKLOAD)
 	@:

@@ -96,16 +96,19 @@ def wrk(port, connections, *headers):
     return load
 
 
-def nginx(*headers):
+def nginx(*headers, status=False):
     directory = tp.temp_dir()
     port = tp.free_port()
     with open(os.path.join(directory, "nginx.conf"), "w") as conf:
         conf.write("""daemon off; worker_processes 1; pid %(d)s/pid; error_log %(d)s/log;
 events { worker_connections 1024; }
 http { access_log off; keepalive_requests 1000000000;
-server { listen 127.0.0.1:%(p)d; location / { return 200 "ok"; } } }""" % {"d": directory, "p": port})
-    return Server(["nginx", "-p", directory, "-c", os.path.join(directory, "nginx.conf")], port,
-                  wrk(port, 16, *headers), worker=True)
+server { listen 127.0.0.1:%(p)d; location / { return 200 "ok"; } %(s)s } }""" % {
+            "d": directory, "p": port, "s": "location /status { stub_status; }" if status else ""})
+    server = Server(["nginx", "-p", directory, "-c", os.path.join(directory, "nginx.conf")], port,
+                    wrk(port, 16, *headers), worker=True)
+    server.url = "http://127.0.0.1:%d/" % port
+    return server
 
 
 def python_threads():

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause)
+/*
+ * Attaches programs that do nothing. Each line on stdin names those to be attached, separated by blanks;
+ * the ones before go. "ok" on stdout when it is done, "no" if the kernel will not have one of them.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include <bpf/libbpf.h>
+
+#include "hooks.skel.h"
+
+static struct hooks_bpf *attach(char *names)
+{
+	struct hooks_bpf *skel = hooks_bpf__open();
+	struct bpf_program *prog;
+	char *rest = NULL;
+	int err = skel ? 0 : -1;
+
+	for (char *name = strtok_r(names, " \n", &rest); name && !err; name = strtok_r(NULL, " \n", &rest)) {
+		prog = bpf_object__find_program_by_name(skel->obj, name);
+		err = prog ? bpf_program__set_autoload(prog, true) : -1;
+	}
+	if (!err)
+		err = hooks_bpf__load(skel);
+	if (!err)
+		err = hooks_bpf__attach(skel);
+	if (!err)
+		return skel;
+	hooks_bpf__destroy(skel);
+	return NULL;
+}
+
+int main(void)
+{
+	struct hooks_bpf *skel = NULL;
+	char line[256];
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	while (fgets(line, sizeof(line), stdin)) {
+		hooks_bpf__destroy(skel);
+		skel = attach(line);
+		puts(skel ? "ok" : "no");
+	}
+	hooks_bpf__destroy(skel);
+	return 0;
+}
