@@ -59,6 +59,8 @@ class Server:
         self.process = tp.start_process(argv, stdout=DEVNULL, stderr=DEVNULL, **options)
         tp.wait_for_port(port)
         self.load = load
+        if worker:
+            tp.wait_until(lambda: tp.children(self.process.pid), what="the server's worker")
         self.pid = tp.children(self.process.pid)[0] if worker else self.process.pid
 
     def measure(self, seconds):

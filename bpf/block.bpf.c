@@ -87,6 +87,8 @@ static __always_inline enum tp_state fd__classify(struct thread *t, struct task_
 	if (mode == S_IFSOCK) {
 		if (reads) {
 			t->block_again = t->read_file == (__u64)file;
+			if (!t->read_file)
+				__sync_fetch_and_add(&nr_read_files, 1);
 			t->read_file = (__u64)file;
 			return peer__classify(t, t->tid, file);
 		}

@@ -46,6 +46,41 @@ struct call {
 	__u64 now;
 };
 
+/* The call in which the thread has slept for a file is over. */
+static __always_inline void task__end_read(struct task_struct *task)
+{
+	struct thread *t = thread__get(task);
+
+	if (!t || !t->read_file)
+		return;
+	t->read_file = 0;
+	__sync_fetch_and_add(&nr_read_files, -1);
+}
+
+/*
+ * Looks up what nearly all that concerns a connection needs. Most reads and writes of most programs don't concern
+ * one, so that this comes after the question which file it is. False: the thread is none of ours.
+ */
+static __always_inline bool call__begin(struct call *c)
+{
+	c->t = thread__get(c->task);
+	if (!c->t)
+		return false;
+	if (!has_current_task_btf)
+		task__copy_accounts(c->task, (const struct task_struct *)bpf_get_current_task());
+	c->tid = c->t->tid;
+	c->tgid = c->t->tgid;
+	c->now = bpf_ktime_get_ns();
+	if (c->t->state != TP_CPU && c->t->since_ns && !c->t->exited)
+		thread__came_on_unseen(c->t, c->task, c->now);
+	return true;
+}
+
+static __always_inline struct tp_conn *file__conn(struct file *file)
+{
+	return file ? bpf_map_lookup_elem(&conns, &file) : NULL;
+}
+
 static __always_inline struct tp_conn *conn__room(void)
 {
 	__u32 zero = 0;
@@ -177,19 +212,12 @@ static __always_inline void conn__move(const struct call *c, struct tp_conn *con
 		loss__count(TP_LOSS_CONN_MAP);
 }
 
-static __always_inline void request__on_read(const struct call *c, __s32 fd, long bytes, bool got_data)
+static __always_inline void request__on_read(struct call *c, __s32 fd, long bytes, bool got_data)
 {
-	struct file *file;
-	struct tp_conn *conn;
+	struct file *file = task__file(c->task, fd);
+	struct tp_conn *conn = file__conn(file);
 
-	/* An empty-handed read matters only as the first one of a connection. */
-	if (!got_data && queue.accepted == queue.dequeued)
-		return;
-	file = task__file(c->task, fd);
-	if (!file)
-		return;
-	conn = bpf_map_lookup_elem(&conns, &file);
-	if (!conn)
+	if (!conn || !call__begin(c))
 		return;
 	request__read_begins(conn, c->now);
 	if (!got_data)
@@ -299,17 +327,15 @@ static __always_inline void request__split(const struct call *c, struct tp_conn 
 		conn->r.part_ns[i] = states[i] - conn->base_ns[i];
 }
 
-static __always_inline void request__on_write(const struct call *c, __s32 fd, long bytes)
+static __always_inline void request__on_write(struct call *c, __s32 fd, long bytes)
 {
 	struct file *file = task__file(c->task, fd);
-	struct tp_conn *conn;
-	struct thread *t = c->t;
+	struct tp_conn *conn = file__conn(file);
+	struct thread *t;
 
-	if (!file)
+	if (!conn || !call__begin(c))
 		return;
-	conn = bpf_map_lookup_elem(&conns, &file);
-	if (!conn)
-		return;
+	t = c->t;
 	conn->out_bytes += bytes;
 	if (conn->phase == TP_CONN_OPEN) {
 		conn->phase = TP_CONN_ANSWERED;
@@ -515,68 +541,43 @@ static __noinline void process__ask_for_sweep(const struct call *c)
 
 /* --- the probe --- */
 
-static __always_inline int on_sys_exit(struct pt_regs *regs, long ret)
+/* The calls that carry data: most of all that there are. */
+static __always_inline void on_transfer(struct call *c, struct pt_regs *regs, enum syscall_class class, long ret)
 {
-	struct call c = { .task = task__current(COPY_OF_CALLER) };
-	enum syscall_class class;
-	__s32 fd;
+	__s32 fd = regs__arg0(regs);
+	bool counts_bytes = class == SC_READ || class == SC_WRITE;
 
-	if (!c.task || !task__may_be_target(c.task) || !active)
-		return 0;
-	class = regs__class(regs);
-	if ((class == SC_NONE || class > SC_LAST_TRACED) && !stacks_of_all)
-		return 0;
-	c.t = thread__get(c.task);
-	if (!c.t)
-		return 0;
-	if (!has_current_task_btf)
-		task__copy_accounts(c.task, (const struct task_struct *)bpf_get_current_task());
-	c.tid = c.t->tid;
-	c.tgid = c.t->tgid;
-	c.now = bpf_ktime_get_ns();
-	if (c.t->state != TP_CPU && c.t->since_ns && !c.t->exited)
-		thread__came_on_unseen(c.t, c.task, c.now);
-	c.t->read_file = 0;
-	if (class >= SC_FUTEX && class <= SC_FUTEX_WAITV)
-		lock__on_exit(c.t, ret);
-	stack__on_exit(c.t, regs);
-	fd = regs__arg0(regs);
+	if (class == SC_READ || class == SC_READ_MSGS) {
+		/* An empty-handed read matters only as the first one of a connection. */
+		if (ret > 0 || queue.accepted != queue.dequeued)
+			request__on_read(c, fd, counts_bytes ? ret : 0, ret > 0);
+	} else if (ret > 0) {
+		request__on_write(c, fd, counts_bytes ? ret : 0);
+	}
+}
+
+static __always_inline void on_descriptor(struct call *c, struct pt_regs *regs, enum syscall_class class, long ret)
+{
+	__s32 fd = regs__arg0(regs);
+
+	if (!call__begin(c))
+		return;
 	switch (class) {
-	case SC_READ:
-		request__on_read(&c, fd, ret, ret > 0);
-		break;
-	case SC_READ_MSGS:
-		request__on_read(&c, fd, 0, ret > 0);
-		break;
-	case SC_WRITE:
-		if (ret > 0)
-			request__on_write(&c, fd, ret);
-		break;
-	case SC_WRITE_MSGS:
-		if (ret > 0)
-			request__on_write(&c, fd, 0);
-		break;
-	case SC_SPLICE:
-		if (ret <= 0)
-			break;
-		request__on_read(&c, fd, ret, true);
-		request__on_write(&c, regs__arg2(regs), ret);
-		break;
 	case SC_ACCEPT:
 		if (ret >= 0)
-			conn__on_accept(&c, fd, ret);
+			conn__on_accept(c, fd, ret);
 		break;
 	case SC_SHUTDOWN:
 		if (ret == 0 && regs__arg1(regs) != SHUT_RD)
-			conn__on_shutdown(&c, fd);
+			conn__on_shutdown(c, fd);
 		break;
 	case SC_CLOSE:
 		/* Whatever else close(2) returns, the descriptor is gone. */
 		if (ret != -9 /* EBADF */)
-			conn__on_close(&c, fd);
+			conn__on_close(c, fd);
 		break;
 	case SC_CLOSE_RANGE:
-		process__ask_for_sweep(&c);
+		process__ask_for_sweep(c);
 		break;
 	case SC_FCNTL:
 		if (regs__arg1(regs) != F_DUPFD && regs__arg1(regs) != F_DUPFD_CLOEXEC)
@@ -584,10 +585,51 @@ static __always_inline int on_sys_exit(struct pt_regs *regs, long ret)
 		/* fall through */
 	case SC_DUP:
 		if (ret >= 0)
-			conn__on_dup(&c, ret);
+			conn__on_dup(c, ret);
 		break;
 	default:
 		break;
+	}
+}
+
+static __always_inline bool class__is_futex(enum syscall_class class)
+{
+	return class >= SC_FUTEX && class <= SC_FUTEX_WAITV;
+}
+
+/* What a wait was for, and where the program was, is told when the call that waited ends. */
+static __always_inline void on_wait_end(struct call *c, struct pt_regs *regs, enum syscall_class class, long ret)
+{
+	if (!call__begin(c))
+		return;
+	if (class__is_futex(class))
+		lock__on_exit(c->t, ret);
+	stack__on_exit(c->t, regs);
+}
+
+static __always_inline int on_sys_exit(struct pt_regs *regs, long ret)
+{
+	struct call c = { .task = task__current(COPY_OF_CALLER) };
+	enum syscall_class class;
+
+	if (!c.task || !task__may_be_target(c.task) || !active)
+		return 0;
+	class = regs__class(regs);
+	if ((class == SC_NONE || class > SC_LAST_TRACED) && !stacks_of_all)
+		return 0;
+	if (nr_read_files)
+		task__end_read(c.task);
+	if (class__is_futex(class) || stacks_of_all)
+		on_wait_end(&c, regs, class, ret);
+	if (class <= SC_WRITE_MSGS) {
+		on_transfer(&c, regs, class, ret);
+	} else if (class == SC_SPLICE) {
+		if (ret > 0) {
+			request__on_read(&c, regs__arg0(regs), ret, true);
+			request__on_write(&c, regs__arg2(regs), ret);
+		}
+	} else {
+		on_descriptor(&c, regs, class, ret);
 	}
 	return 0;
 }

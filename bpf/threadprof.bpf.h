@@ -208,6 +208,7 @@ extern __u8 target_filter[TP_FILTER_SIZE];
 extern bool active; /* userspace sets it when all is attached */
 extern __u32 epoch; /* number of the interval, in the keys of the maps that sum up waits */
 extern __u64 losses[TP_NR_LOSSES];
+extern __s64 nr_read_files; /* threads whose read_file is set; not less, and 0: no call's end needs to look */
 extern __u64 nr_debts; /* 0: no request was ever handed over, debts need no look */
 
 static __always_inline void loss__count(enum tp_loss which)
