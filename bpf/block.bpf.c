@@ -227,10 +227,12 @@ void block__account(struct thread *t, __u32 tgid)
 		lock__account(t, tgid);
 		break;
 	case BLOCK_PEER:
-		peer__account(t);
+		if (detail__is_on(TP_DETAIL_WAITS))
+			peer__account(t);
 		break;
 	case BLOCK_FILE:
-		disk__account(t);
+		if (detail__is_on(TP_DETAIL_WAITS))
+			disk__account(t);
 		break;
 	}
 	t->block_what = BLOCK_NOTHING;

@@ -18,7 +18,7 @@
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 262144);
+	__uint(max_entries, 131072);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct tp_fd_key);
 	__type(value, struct tp_fd);
@@ -188,7 +188,9 @@ static __always_inline void request__start(const struct call *c, struct tp_conn 
 	conn->phase = TP_CONN_OPEN;
 	conn->owner_tid = c->tid;
 	conn->handoff_ns = 0;
-	thread__copy_states(c->t, c->now, conn->base_ns);
+	r->no_parts = !detail__is_on(TP_DETAIL_BREAKDOWN);
+	if (!r->no_parts)
+		thread__copy_states(c->t, c->now, conn->base_ns);
 	r->seq++;
 	r->tgid = c->tgid;
 	r->read_tid = c->tid;
@@ -313,15 +315,17 @@ static __always_inline void request__extend(const struct call *c, struct tp_conn
 	block__account_tentative(t, c->tgid, conn->r.end_ns);
 }
 
-/* Splits the time from start to now: what the serving thread did, and the time between two threads. */
+/*
+ * Splits the time from start to this answer: what the serving thread did, whose counters the caller has just
+ * taken down as those of its last answer, and the time between two threads.
+ */
 static __always_inline void request__split(const struct call *c, struct tp_conn *conn)
 {
-	__u64 states[TP_NR_STATES];
+	const __u64 *states = c->t->answered.base_ns;
 
 	conn->r.part_ns[TP_HANDOFF] = conn->handoff_ns;
-	if (conn->owner_tid != c->tid)
+	if (conn->owner_tid != c->tid || conn->r.no_parts)
 		return;
-	thread__copy_states(c->t, c->now, states);
 #pragma unroll
 	for (int i = 0; i < TP_NR_STATES; i++)
 		conn->r.part_ns[i] = states[i] - conn->base_ns[i];
@@ -353,12 +357,12 @@ static __always_inline void request__on_write(struct call *c, __s32 fd, long byt
 	conn->r.write_tid = c->tid;
 	conn->r.end_ns = c->now;
 	conn->r.out_bytes += bytes;
-	request__split(c, conn);
 	t->tent_file = (__u64)file;
 	t->tent_wait_ns = 0;
 	t->tent_net_ns = 0;
 	t->nr_free = 0;
 	thread__fill_free(t, c->now, &t->answered);
+	request__split(c, conn);
 }
 
 /* --- a connection's life --- */

@@ -81,6 +81,10 @@ static __always_inline void run_queue__charge(struct task_struct *prev, struct t
 
 	if (!rq)
 		return;
+	if (!detail__is_on(TP_DETAIL_THIEVES)) {
+		rq->running = 0; /* nobody was seen to come */
+		return;
+	}
 	saw_it_come = rq->running == (__u32)prev->pid;
 	rq->running = next->pid;
 	if (!rq->waiters && (__u64)rq->ts_sum == rq->taken_at_switch)

@@ -22,6 +22,7 @@ __u8 target_filter[TP_FILTER_SIZE];
 bool active;
 bool stacks_of_all;
 __u32 epoch;
+__u32 details = TP_ALL_DETAILS;
 __u64 losses[TP_NR_LOSSES];
 __u64 nr_debts;
 __u64 regs_at;

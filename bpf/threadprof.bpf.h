@@ -179,7 +179,7 @@ struct events_map {
 /* Not preallocated: the room is for a target with very many connections, the memory only for those there are. */
 struct conns_map {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 262144);
+	__uint(max_entries, 131072);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __u64); /* struct file * */
 	__type(value, struct tp_conn);
@@ -206,6 +206,7 @@ extern struct debts_map debts SEC(".maps");
  */
 extern __u8 target_filter[TP_FILTER_SIZE];
 extern bool active; /* userspace sets it when all is attached */
+extern __u32 details; /* bits of enum tp_detail; userspace switches off what costs too much */
 extern __u32 epoch; /* number of the interval, in the keys of the maps that sum up waits */
 extern __u64 losses[TP_NR_LOSSES];
 extern __s64 nr_read_files; /* threads whose read_file is set; not less, and 0: no call's end needs to look */
@@ -214,6 +215,11 @@ extern __u64 nr_debts; /* 0: no request was ever handed over, debts need no look
 static __always_inline void loss__count(enum tp_loss which)
 {
 	__sync_fetch_and_add(&losses[which], 1);
+}
+
+static __always_inline bool detail__is_on(enum tp_detail detail)
+{
+	return details & 1U << detail;
 }
 
 static __always_inline bool task__may_be_target(struct task_struct *task)

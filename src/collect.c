@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -28,14 +27,6 @@ uint64_t clock__now_ns(void)
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * NS_PER_SEC + now.tv_nsec;
-}
-
-static uint64_t own_cpu_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
 	return now.tv_sec * NS_PER_SEC + now.tv_nsec;
 }
 
@@ -69,6 +60,7 @@ void collector__free(struct collector *collector)
 	stacks__free(collector->stacks); /* which uses names */
 	names__free(collector->names);
 	resolver__free(collector->resolver);
+	own_cost__free(collector->cost); /* measures the neighbours' programs */
 	neighbours__free(collector->neighbours);
 	free(collector->pids);
 	memset(collector, 0, sizeof(*collector));
@@ -227,7 +219,7 @@ int collector__start(struct collector *collector)
 		err = adopt_conns(collector);
 	sockets__report(collector->sockets, 0, &ignored);
 	collector->begin_ns = clock__now_ns();
-	collector->cpu_ns_before = own_cpu_ns();
+	own_cost__begin(collector->cost, collector->begin_ns);
 	session__read_queue(collector->session, &queue);
 	memset(&queue, 0, sizeof(queue)); /* what came since the activation belongs to the first interval */
 	requests__on_queue(collector->profile.requests, &queue, collector->begin_ns);
@@ -295,6 +287,14 @@ int collector__drain(struct collector *collector)
 	if (err >= 0 && collector->neighbours)
 		err = neighbours__drain(collector->neighbours);
 	return err < 0 ? err : 0;
+}
+
+bool collector__mind_cost(struct collector *collector, struct report_feature *feature)
+{
+	if (!own_cost__tick(collector->cost, clock__now_ns()))
+		return false;
+	own_cost__change(collector->cost, feature);
+	return true;
 }
 
 /* --- the end of an interval --- */
@@ -411,19 +411,6 @@ static void name_peers(struct collector *collector)
 		resolver__name(collector->resolver, &peers[i].key, peers[i].name, sizeof(peers[i].name));
 }
 
-static uint64_t own_memory_bytes(void)
-{
-	unsigned long long pages = 0;
-	FILE *file = fopen("/proc/self/statm", "re");
-
-	if (!file)
-		return 0;
-	if (fscanf(file, "%*u %llu", &pages) != 1)
-		pages = 0;
-	fclose(file);
-	return pages * sysconf(_SC_PAGESIZE);
-}
-
 static int report_target(struct collector *collector, struct report *report)
 {
 	const struct targets *targets = collector->targets;
@@ -443,14 +430,11 @@ static int report_target(struct collector *collector, struct report *report)
 
 static void report_cost(struct collector *collector, struct report *report)
 {
-	uint64_t losses[TP_NR_LOSSES], cpu_ns = own_cpu_ns();
+	uint64_t losses[TP_NR_LOSSES];
 
 	session__read_losses(collector->session, losses);
 	profile__on_counters(&collector->profile, losses, session__nr_events(collector->session), report);
-	report->bpf_ns = TP_UNKNOWN;
-	report->user_cpu_ns = cpu_ns - collector->cpu_ns_before;
-	report->memory_bytes = own_memory_bytes() + session__map_bytes(collector->session);
-	collector->cpu_ns_before = cpu_ns;
+	own_cost__report(collector->cost, report);
 	if (collector->neighbours) {
 		uint64_t lost = neighbours__nr_lost(collector->neighbours);
 

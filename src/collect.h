@@ -11,6 +11,7 @@
 
 #include "names.h"
 #include "neighbours.h"
+#include "own_cost.h"
 #include "profile.h"
 #include "resolve.h"
 #include "session.h"
@@ -28,10 +29,10 @@ struct collector {
 	bool stacks_of_all; /* come, and are kept for collector__write_folded() */
 	struct neighbours *neighbours; /* NULL: the host's other processes are not seen */
 	uint64_t lost_processes_before;
+	struct own_cost *cost;
 	struct resolver *resolver; /* NULL: addresses stay as they are */
 	uint32_t *pids; /* of the report */
 	uint64_t begin_ns; /* of the interval */
-	uint64_t cpu_ns_before;
 	bool sweep_due; /* connections may be gone without a close(2) */
 	bool ranges_changed; /* of locks whose kind is known by their place */
 };
@@ -49,6 +50,9 @@ int collector__admit(struct collector *collector);
 
 /* Takes what is in the ring buffer; many times in an interval. Negative errno. */
 int collector__drain(struct collector *collector);
+
+/* Has the cost judged; many times in an interval. True: @feature went off or came back. */
+bool collector__mind_cost(struct collector *collector, struct report_feature *feature);
 
 /* Looks for connections that are gone, if something happened that may have closed them unseen. */
 int collector__sweep_if_due(struct collector *collector);

@@ -25,7 +25,7 @@ static const struct feature table[] = {
 };
 
 #define NR_PARTS (sizeof(table) / sizeof(table[0]))
-_Static_assert(NR_PARTS + 1 == NR_FEATURES, "bursts are the one feature that is not of the session");
+_Static_assert(NR_PARTS + 2 == NR_FEATURES, "bursts and own_cost are not of the session");
 
 static const char *remedy(int err)
 {
@@ -79,7 +79,7 @@ static void read_way(const struct session *session, struct report_feature *featu
 	feature->remedy = ways[way].remedy;
 }
 
-void features__read(const struct session *session, int bursts_error,
+void features__read(const struct session *session, int bursts_error, int cost_error,
 		    struct report_feature features[NR_FEATURES])
 {
 	size_t i;
@@ -98,4 +98,9 @@ void features__read(const struct session *session, int bursts_error,
 		features[i] = (struct report_feature){ "bursts", "fallback", "threadprof runs in a PID namespace: processes "
 						       "outside of it are not seen, but for the CPU time they take",
 						       "run it on the host, or with the host's PID namespace" };
+	features[++i] = state_of("own_cost", cost_error,
+				 "the kernel refuses statistics of BPF programs: what measuring costs there is not "
+				 "known, and --max-overhead looks at threadprof's own CPU time alone");
+	if (cost_error == -EPERM)
+		features[i].remedy = "run as root: statistics take CAP_SYS_ADMIN";
 }

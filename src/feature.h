@@ -11,10 +11,11 @@
 #define NR_FEATURES 6
 
 /*
- * Fills @features with the state of each; @bursts_error: negative errno of neighbours__new(), or 0. The
+ * Fills @features with the state of each; @bursts_error: negative errno of neighbours__new(), or 0;
+ * @cost_error: of own_cost__error(). The
  * strings are static.
  */
-void features__read(const struct session *session, int bursts_error,
+void features__read(const struct session *session, int bursts_error, int cost_error,
 		    struct report_feature features[NR_FEATURES]);
 
 #endif /* THREADPROF_FEATURE_H */

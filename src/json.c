@@ -73,7 +73,7 @@ static struct json_object *new_slow_request(struct writer *w, const struct repor
 	put_u64_if(w, o, "latency_ns", sane, q->end_ns - q->start_ns);
 	put_u64_if(w, o, "queue_wait_ns", q->queue_wait_ns != TP_NO_QUEUE_WAIT, q->queue_wait_ns);
 	put_u64_if(w, o, "first_byte_ns", answered, q->first_write_ns - q->start_ns);
-	put_parts(w, o, "breakdown_ns", true, part_ns, TP_NR_PARTS);
+	put_parts(w, o, "breakdown_ns", !q->no_parts, part_ns, TP_NR_PARTS);
 	put_u64(w, o, "in_bytes", q->in_bytes);
 	put_u64(w, o, "out_bytes", q->out_bytes);
 	return o;
@@ -91,7 +91,7 @@ static struct json_object *new_requests(struct writer *w, const struct report *r
 	put_u64_if(w, o, "unanswered", have, r->unanswered);
 	put_histogram(w, o, "latency_ns", have, r->latency);
 	put_histogram(w, o, "queue_wait_ns", have, r->queue_wait);
-	put_parts(w, o, "breakdown_ns", have, r->part_ns, TP_NR_PARTS);
+	put_parts(w, o, "breakdown_ns", have && r->have_parts, r->part_ns, TP_NR_PARTS);
 	if (have) {
 		slow = new_list(w);
 		for (size_t i = 0; i < r->nr_slow; i++)
@@ -356,12 +356,26 @@ static struct json_object *new_lost(struct writer *w, const struct report *r)
 
 static struct json_object *new_overhead(struct writer *w, const struct report *r)
 {
-	struct json_object *o = new_object(w);
+	struct json_object *o = new_object(w), *off = new_list(w);
+	bool have_bpf = r->bpf_ns != TP_UNKNOWN, have_cpu = r->user_cpu_ns != TP_UNKNOWN;
+	bool have_memory = r->rss_bytes != TP_UNKNOWN && r->map_bytes != TP_UNKNOWN;
+	uint64_t requests = r->have_requests && r->latency ? r->latency->count : 0;
 
 	put_u64_if(w, o, "events", true, r->events);
 	put_u64_if(w, o, "bpf_ns", true, r->bpf_ns);
+	put_u64_if(w, o, "bpf_request_ns", have_bpf && requests, requests ? r->bpf_ns / requests : 0);
 	put_u64_if(w, o, "user_cpu_ns", true, r->user_cpu_ns);
-	put_u64_if(w, o, "memory_bytes", true, r->memory_bytes);
+	put_double_if(w, o, "cpu_ratio", have_bpf && have_cpu && r->duration_ns,
+		      ((double)r->bpf_ns + (double)r->user_cpu_ns) / (double)r->duration_ns);
+	put_double_if(w, o, "max_cpu_ratio", true, r->max_overhead_ratio);
+	for (size_t i = 0; i < TP_NR_DETAILS; i++) {
+		if (r->details_off & 1U << i)
+			append_string(w, off, tp_detail_names[i], strlen(tp_detail_names[i]));
+	}
+	put(w, o, "switched_off", off);
+	put_u64_if(w, o, "memory_bytes", have_memory, r->rss_bytes + r->map_bytes);
+	put_u64_if(w, o, "rss_bytes", true, r->rss_bytes);
+	put_u64_if(w, o, "map_bytes", true, r->map_bytes);
 	return o;
 }
 

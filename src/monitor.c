@@ -188,6 +188,7 @@ static int attach(struct monitor *m)
 		.quiet_ns = options->interval_ns / 10 < QUIET_NS ? options->interval_ns / 10 : QUIET_NS,
 	};
 	struct neighbours *neighbours = NULL;
+	struct own_cost *cost;
 	int err = session__open(&config, &m->session);
 
 	if (!err)
@@ -199,13 +200,19 @@ static int attach(struct monitor *m)
 		return err;
 	/* A report without bursts is better than none. */
 	m->bursts_error = neighbours__new(&neighbours);
+	cost = own_cost__new(m->session, neighbours, options->max_overhead_ratio);
 	/* After the last attach, before the first thread of ours. */
 	drop_rights();
 	err = collector__init(&m->collector, m->session, &m->targets, &requests, options->resolve);
-	if (err)
+	if (!err && !cost)
+		err = -ENOMEM;
+	if (err) {
+		own_cost__free(cost);
 		neighbours__free(neighbours);
-	else
+	} else {
+		m->collector.cost = cost;
 		m->collector.neighbours = neighbours;
+	}
 	if (!err && options->folded)
 		collector__keep_stacks(&m->collector);
 	if (!err)
@@ -277,20 +284,22 @@ static int submit(struct monitor *m, const struct report *report, const struct r
 	return err;
 }
 
+static int say_feature(struct monitor *m, const struct report_feature *feature)
+{
+	if (feature->reason)
+		log__warn("%s is %s: %s; remedy: %s", feature->name, feature->state, feature->reason, feature->remedy);
+	return m->options->json ? submit(m, NULL, feature) : 0;
+}
+
 static int say_features(struct monitor *m)
 {
 	struct report_feature features[NR_FEATURES + RIGHTS_NR_FEATURES];
 	int err = 0;
 
-	features__read(m->session, m->bursts_error, features);
+	features__read(m->session, m->bursts_error, own_cost__error(m->collector.cost), features);
 	rights__features(&m->targets, features + NR_FEATURES);
-	for (size_t i = 0; i < NR_FEATURES + RIGHTS_NR_FEATURES && !err; i++) {
-		if (features[i].reason)
-			log__warn("%s is %s: %s; remedy: %s", features[i].name, features[i].state, features[i].reason,
-				  features[i].remedy);
-		if (m->options->json)
-			err = submit(m, NULL, &features[i]);
-	}
+	for (size_t i = 0; i < NR_FEATURES + RIGHTS_NR_FEATURES && !err; i++)
+		err = say_feature(m, &features[i]);
 	return err;
 }
 
@@ -357,13 +366,17 @@ static int check_written(int err)
 
 static int drain(struct monitor *m)
 {
+	struct report_feature changed;
 	int err = collector__drain(&m->collector);
 
 	if (!err)
 		err = collector__sweep_if_due(&m->collector);
 	if (err)
 		return log__fail(err, "cannot read what the kernel recorded: %s", strerror(-err));
-	err = check_written(writer__flush(&m->writer));
+	if (collector__mind_cost(&m->collector, &changed))
+		err = say_feature(m, &changed);
+	if (!err)
+		err = check_written(writer__flush(&m->writer));
 	/* The record of an end may come before the event of its pidfd, which then never comes. */
 	m->done = m->done || m->writer.closed || !m->targets.nr_alive;
 	return err;

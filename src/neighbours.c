@@ -370,3 +370,13 @@ uint64_t neighbours__nr_lost(const struct neighbours *n)
 		total += losses[i];
 	return total;
 }
+
+uint64_t neighbours__map_bytes(const struct neighbours *n)
+{
+	return snoop_session__map_bytes(n->session);
+}
+
+void neighbours__each_program(const struct neighbours *n, program_fn fn, void *context)
+{
+	snoop_session__each_program(n->session, fn, context);
+}

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "object_cost.h"
 #include "report.h"
 #include "request.h"
 #include "threadprof.h"
@@ -39,5 +40,9 @@ void neighbours__next(struct neighbours *neighbours);
 
 /* Records that were lost since the start. */
 uint64_t neighbours__nr_lost(const struct neighbours *neighbours);
+
+/* What the programs take: their maps' memory, and the programs themselves, to be measured. */
+uint64_t neighbours__map_bytes(const struct neighbours *neighbours);
+void neighbours__each_program(const struct neighbours *neighbours, program_fn fn, void *context);
 
 #endif /* THREADPROF_NEIGHBOURS_H */

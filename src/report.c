@@ -31,3 +31,9 @@ const char *tp_lock_kind_name(uint32_t kind)
 		return "futex";
 	}
 }
+
+const char *const tp_detail_names[TP_NR_DETAILS] = {
+	[TP_DETAIL_BREAKDOWN] = "request_breakdown",
+	[TP_DETAIL_WAITS] = "peers_and_files",
+	[TP_DETAIL_THIEVES] = "cpu_thieves",
+};

@@ -21,6 +21,8 @@
 extern const char *const tp_part_names[TP_NR_PARTS];
 /* Names of enum tp_loss in JSON. */
 extern const char *const tp_loss_names[TP_NR_LOSSES];
+/* Names of enum tp_detail in JSON, also as features. */
+extern const char *const tp_detail_names[TP_NR_DETAILS];
 /* Names of enum tp_lock_kind in JSON. */
 const char *tp_lock_kind_name(uint32_t kind);
 
@@ -154,6 +156,7 @@ struct report {
 	const struct histogram *latency;
 	const struct histogram *queue_wait;
 	uint64_t unanswered;
+	bool have_parts; /* false: the breakdown of some of them was not measured */
 	uint64_t part_ns[TP_NR_PARTS]; /* sum over the requests */
 	const struct report_request *slow;
 	size_t nr_slow;
@@ -207,7 +210,10 @@ struct report {
 	uint64_t events;
 	uint64_t bpf_ns; /* TP_UNKNOWN where it was not measured */
 	uint64_t user_cpu_ns;
-	uint64_t memory_bytes;
+	uint64_t rss_bytes;
+	uint64_t map_bytes; /* of the kernel's side */
+	double max_overhead_ratio;
+	uint32_t details_off; /* bits of enum tp_detail: off at some time, because they cost too much */
 };
 
 #endif /* THREADPROF_REPORT_H */

@@ -33,6 +33,7 @@ struct requests {
 	struct histogram conn_latency;
 	uint64_t unanswered;
 	uint64_t part_ns[TP_NR_PARTS];
+	uint64_t nr_without_parts;
 	uint64_t closed;
 	uint64_t open;
 	void *early; /* tsearch tree of struct early */
@@ -231,8 +232,9 @@ static int count_request(struct requests *requests, const struct tp_request *r)
 
 	if (!err && r->queue_wait_ns != TP_NO_QUEUE_WAIT)
 		err = histogram__add(&requests->queue_wait, r->queue_wait_ns);
-	for (int i = 0; i < TP_NR_PARTS; i++)
+	for (int i = 0; i < TP_NR_PARTS && !r->no_parts; i++)
 		requests->part_ns[i] += r->part_ns[i];
+	requests->nr_without_parts += r->no_parts != 0;
 	timeline__add(requests, r);
 	return err ? err : slow__consider(requests, r);
 }
@@ -323,6 +325,7 @@ void requests__report(struct requests *requests, struct report *report)
 	report->conn_latency = &requests->conn_latency;
 	report->unanswered = requests->unanswered;
 	memcpy(report->part_ns, requests->part_ns, sizeof(report->part_ns));
+	report->have_parts = !requests->nr_without_parts;
 	report->closed = requests->closed;
 	report->open = requests->open;
 	report->slow = requests->slow;
@@ -342,6 +345,7 @@ void requests__next(struct requests *requests)
 	histogram__reset(&requests->queue_wait);
 	histogram__reset(&requests->conn_latency);
 	memset(requests->part_ns, 0, sizeof(requests->part_ns));
+	requests->nr_without_parts = 0;
 	requests->unanswered = 0;
 	requests->closed = 0;
 	requests->nr_slow = 0;

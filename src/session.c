@@ -13,6 +13,7 @@
 
 #include "each_entry.h"
 #include "log.h"
+#include "object_cost.h"
 #include "pidns.h"
 #include "probes.h"
 #include "programs.h"
@@ -660,25 +661,22 @@ void session__set_lock_ranges(struct session *session, const struct tp_range *ra
 
 uint64_t session__map_bytes(const struct session *session)
 {
-	struct bpf_map *map;
-	uint64_t total = 0;
+	return object__map_bytes(session->skel->obj);
+}
 
-	bpf_object__for_each_map(map, session->skel->obj) {
-		unsigned long long bytes;
-		char path[64], line[128];
-		FILE *info;
+void session__each_program(const struct session *session, program_fn fn, void *context)
+{
+	object__each_program(session->skel->obj, fn, context);
+}
 
-		snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", bpf_map__fd(map));
-		info = fopen(path, "re");
-		if (!info)
-			continue;
-		while (fgets(line, sizeof(line), info)) {
-			if (sscanf(line, "memlock: %llu", &bytes) == 1)
-				total += bytes;
-		}
-		fclose(info);
-	}
-	return total;
+uint32_t session__details(const struct session *session)
+{
+	return session->skel->data->details;
+}
+
+void session__set_details(struct session *session, uint32_t details)
+{
+	__atomic_store_n(&session->skel->data->details, details, __ATOMIC_RELAXED);
 }
 
 /* --- end --- */

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "object_cost.h"
 #include "threadprof.h"
 
 struct session;
@@ -136,8 +137,13 @@ void session__allow_stacks(struct session *session, unsigned int count);
 /* Tells the kernel side which addresses are of a lock of a known kind. At most TP_MAX_RANGES are kept. */
 void session__set_lock_ranges(struct session *session, const struct tp_range *ranges, size_t count);
 
-/* Memory of all maps as the kernel accounts it. */
+/* What the programs take: their maps' memory, and the programs themselves, to be measured. */
 uint64_t session__map_bytes(const struct session *session);
+void session__each_program(const struct session *session, program_fn fn, void *context);
+
+/* Which details are measured: bits of enum tp_detail. */
+uint32_t session__details(const struct session *session);
+void session__set_details(struct session *session, uint32_t details);
 
 /* Stops all events; what is in the ring buffer can still be drained. */
 void session__detach(struct session *session);

@@ -12,6 +12,7 @@
 #include <bpf/libbpf.h>
 
 #include "log.h"
+#include "object_cost.h"
 #include "pidns.h"
 #include "probes.h"
 #include "snoop.skel.h"
@@ -156,6 +157,16 @@ void snoop_session__read_losses(const struct snoop_session *session,
 {
 	for (int i = 0; i < SNOOP_NR_LOSSES; i++)
 		losses[i] = __atomic_load_n(&session->skel->bss->losses[i], __ATOMIC_RELAXED);
+}
+
+uint64_t snoop_session__map_bytes(const struct snoop_session *session)
+{
+	return object__map_bytes(session->skel->obj);
+}
+
+void snoop_session__each_program(const struct snoop_session *session, program_fn fn, void *context)
+{
+	object__each_program(session->skel->obj, fn, context);
 }
 
 void snoop_session__detach(struct snoop_session *session)

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "object_cost.h"
 #include "snoop_records.h"
 
 struct snoop_session;
@@ -34,6 +35,10 @@ int snoop_session__poll_fd(const struct snoop_session *session);
 
 void snoop_session__read_losses(const struct snoop_session *session,
 				uint64_t losses[SNOOP_NR_LOSSES]);
+
+/* What the programs take: their maps' memory, and the programs themselves, to be measured. */
+uint64_t snoop_session__map_bytes(const struct snoop_session *session);
+void snoop_session__each_program(const struct snoop_session *session, program_fn fn, void *context);
 
 /* Stops all events; what is in the ring buffer can still be drained. */
 void snoop_session__detach(struct snoop_session *session);

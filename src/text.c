@@ -147,13 +147,16 @@ static void write_headline(struct page *p)
 	uint64_t ns[TP_NR_STATES];
 
 	line__style(l, LINE_BOLD);
-	if (nr_requests(r)) {
+	if (nr_requests(r) && r->have_parts) {
 		line__add(l, "requests spent ");
 		add_parts(l, r->part_ns, TP_NR_PARTS);
 		page__end_line(p);
 		return;
 	}
-	line__add(l, "%s", r->have_requests ? "no request finished" : "requests: not measured (-)");
+	if (nr_requests(r))
+		line__add(l, "requests: what they spent their time on was not measured (-)");
+	else
+		line__add(l, "%s", r->have_requests ? "no request finished" : "requests: not measured (-)");
 	memcpy(ns, r->state_ns, sizeof(ns));
 	ns[TP_IDLE] = 0;
 	if (!r->have_threads) {
@@ -317,7 +320,7 @@ static void write_wait(struct page *p, const char *label, enum tp_state state, b
 		line__right(l, 11, PERCENT((double)ns, (double)whole));
 		line__add(l, " of %s time", page__has_busy_time(r) ? "busy" : "non-idle");
 	}
-	if (have && requests)
+	if (have && requests && r->have_parts)
 		line__add(l, ", %s per request", DURATION(r->part_ns[state] / requests));
 	page__end_line(p);
 }
@@ -380,8 +383,18 @@ static void write_cost(struct page *p)
 	if (have_cpu && r->duration_ns)
 		line__add(l, " (%s)", PERCENT((double)r->user_cpu_ns, (double)r->duration_ns));
 	line__add(l, ", in the kernel %s", have_bpf ? DURATION(r->bpf_ns) : DASH);
-	line__add(l, ", %s", r->memory_bytes == TP_UNKNOWN ? DASH : BYTES(r->memory_bytes));
+	if (have_bpf && nr_requests(r))
+		line__add(l, " (%s a request)", DURATION(r->bpf_ns / nr_requests(r)));
+	line__add(l, ", %s", r->rss_bytes == TP_UNKNOWN ? DASH : BYTES(r->rss_bytes + r->map_bytes));
 	line__add(l, ", %s events", COUNT(r->events, 9));
+	page__end_line(p);
+	if (!r->details_off)
+		return;
+	line__add(l, "switched off to keep within %.3g %% of a CPU (--max-overhead):", 100 * r->max_overhead_ratio);
+	for (size_t i = 0; i < TP_NR_DETAILS; i++) {
+		if (r->details_off & 1U << i)
+			line__add(l, " %s", tp_detail_names[i]);
+	}
 	page__end_line(p);
 }
 

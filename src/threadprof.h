@@ -50,6 +50,19 @@ enum tp_loss {
 	TP_NR_LOSSES,
 };
 
+/*
+ * What is measured beyond counts, times and states, in the order in which it goes when measuring costs too
+ * much (--max-overhead). Bits of the variable details.
+ */
+enum tp_detail {
+	TP_DETAIL_BREAKDOWN, /* what each request's time went to */
+	TP_DETAIL_WAITS,     /* which peers and files threads wait for */
+	TP_DETAIL_THIEVES,   /* who takes the CPU that threads wait for */
+	TP_NR_DETAILS,
+};
+
+#define TP_ALL_DETAILS ((1U << TP_NR_DETAILS) - 1)
+
 /* How a futex was waited on. */
 enum tp_lock_kind {
 	TP_LOCK_FUTEX,
@@ -96,7 +109,7 @@ struct tp_request {
 	__u32 read_tid;
 	__u32 write_tid; /* differs from read_tid where the request was handed over */
 	__s32 fd;
-	__u32 pad;
+	__u32 no_parts; /* 1: part_ns was not measured */
 	__u64 start_ns;
 	__u64 first_write_ns;
 	__u64 end_ns;

@@ -463,7 +463,7 @@ class Threadprof:
         self._out = os.path.join(directory, "stdout")
         self._err = os.path.join(directory, "stderr")
         with open(self._out, "wb") as out, open(self._err, "wb") as err:
-            self.process = start_process(list(command) + list(arguments) + ["--json"],
+            self.process = start_process(list(command) + ["--max-overhead", "100"] + list(arguments) + ["--json"],
                                          stdin=subprocess.DEVNULL, stdout=out, stderr=err)
         self._await_attached(ready_seconds)
 

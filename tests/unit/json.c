@@ -380,6 +380,12 @@ static void test_losses_and_cost(void **state)
 	assert_u64(o, "overhead.bpf_ns", 120000000);
 	assert_u64(o, "overhead.user_cpu_ns", 31000000);
 	assert_u64(o, "overhead.memory_bytes", 25270000);
+	assert_u64(o, "overhead.rss_bytes", 15270000);
+	assert_u64(o, "overhead.map_bytes", 10000000);
+	assert_u64(o, "overhead.bpf_request_ns", 120000000 / s.latency.count);
+	assert_double(o, "overhead.max_cpu_ratio", 0.05);
+	assert_double(o, "overhead.cpu_ratio", (120000000.0 + 31000000) / s.r.duration_ns);
+	assert_list(o, "overhead.switched_off", 0);
 	assert_null_at(o, "bursts");
 	assert_null_at(o, "findings");
 	json_object_put(o);
@@ -420,6 +426,8 @@ static void test_unmeasured_is_null(void **state)
 		"files",
 		"stolen_cpu",
 		"overhead.bpf_ns",
+		"overhead.bpf_request_ns",
+		"overhead.cpu_ratio",
 	};
 	struct sample s;
 	struct json_object *o;
@@ -453,6 +461,25 @@ static void test_threads_without_requests(void **state)
 	assert_null_at(o, "threads.0.requests");
 	assert_null_at(o, "threads.0.busy_ns");
 	assert_u64(o, "threads.0.state_ns.cpu", 1000000000);
+	json_object_put(o);
+	sample__free(&s);
+}
+
+static void test_what_cost_too_much_is_named(void **state)
+{
+	struct sample s;
+	struct json_object *o;
+
+	(void)state;
+	sample__init(&s);
+	s.r.details_off = 1U << TP_DETAIL_BREAKDOWN | 1U << TP_DETAIL_THIEVES;
+	s.r.have_parts = false;
+	o = interval(&s.r);
+	assert_list(o, "overhead.switched_off", 2);
+	assert_text(o, "overhead.switched_off.0", "request_breakdown");
+	assert_text(o, "overhead.switched_off.1", "cpu_thieves");
+	assert_null_at(o, "requests.breakdown_ns.cpu");
+	assert_u64(o, "requests.slow.0.breakdown_ns.cpu", s.r.slow[0].r.part_ns[TP_CPU]);
 	json_object_put(o);
 	sample__free(&s);
 }
@@ -607,6 +634,7 @@ int main(void)
 		cmocka_unit_test(test_losses_and_cost),
 		cmocka_unit_test(test_unmeasured_is_null),
 		cmocka_unit_test(test_threads_without_requests),
+		cmocka_unit_test(test_what_cost_too_much_is_named),
 		cmocka_unit_test(test_nothing_happened_is_zero),
 		cmocka_unit_test(test_no_division_by_zero),
 		cmocka_unit_test(test_extreme_numbers_are_exact),

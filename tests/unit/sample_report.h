@@ -213,7 +213,10 @@ static inline void sample__init(struct sample *s)
 	s->r.events = 90027;
 	s->r.bpf_ns = 120000000;
 	s->r.user_cpu_ns = 31000000;
-	s->r.memory_bytes = 25270000;
+	s->r.rss_bytes = 15270000;
+	s->r.map_bytes = 10000000;
+	s->r.have_parts = true;
+	s->r.max_overhead_ratio = 0.05;
 }
 
 /* Takes all measurements away, as on a kernel that refused every program. */

@@ -154,7 +154,7 @@ static void test_tables(void **state)
 		"           fd 27 #1: lock 1.20 s, cpu 80.0 ms, runq 20.0 ms; queued 12.0 ms\n",
 		"   1.30 s  14:14:05.123Z  -                       4250->4251 worker-7\n",
 		"           fd 27 #17: lock 1.20 s, cpu 80.0 ms, runq 20.0 ms\n",
-		"own cost: CPU 31.0 ms (0.3 %), in the kernel 120 ms, 24.1 MiB, 90,027 events\n",
+		"own cost: CPU 31.0 ms (0.3 %), in the kernel 120 ms (2.66 us a request), 24.1 MiB, 90,027 events\n",
 	};
 	struct sample s;
 	char *text;
@@ -403,7 +403,7 @@ static void make_hostile(struct sample *s, int byte)
 	r->queue_avg = (double)r->duration_ns;
 	r->accept_now = r->accept_max = r->accept_limit = r->accept_overflows = r->duration_ns;
 	r->active = r->busy_ns = r->wall_ns = r->rest_threads = r->duration_ns;
-	r->lost_reports = r->events = r->bpf_ns = r->user_cpu_ns = r->memory_bytes = r->duration_ns;
+	r->lost_reports = r->events = r->bpf_ns = r->user_cpu_ns = r->rss_bytes = r->duration_ns;
 	s->latency.count = s->latency.max = r->duration_ns;
 }
 
