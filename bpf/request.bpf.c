@@ -545,19 +545,17 @@ static __noinline void process__ask_for_sweep(const struct call *c)
 
 /* --- the probe --- */
 
-/* The calls that carry data: most of all that there are. */
+/* The calls that carry data: most of all that there are. splice(2) reads from one descriptor, writes to another. */
 static __always_inline void on_transfer(struct call *c, struct pt_regs *regs, enum syscall_class class, long ret)
 {
-	__s32 fd = regs__arg0(regs);
-	bool counts_bytes = class == SC_READ || class == SC_WRITE;
+	bool reads = class == SC_READ || class == SC_READ_MSGS || class == SC_SPLICE;
+	__u64 bytes = class == SC_READ_MSGS || class == SC_WRITE_MSGS ? 0 : ret;
 
-	if (class == SC_READ || class == SC_READ_MSGS) {
-		/* An empty-handed read matters only as the first one of a connection. */
-		if (ret > 0 || queue.accepted != queue.dequeued)
-			request__on_read(c, fd, counts_bytes ? ret : 0, ret > 0);
-	} else if (ret > 0) {
-		request__on_write(c, fd, counts_bytes ? ret : 0);
-	}
+	/* An empty-handed read matters only as the first one of a connection. */
+	if (reads && (ret > 0 || queue.accepted != queue.dequeued))
+		request__on_read(c, regs__arg0(regs), bytes, ret > 0);
+	if (ret > 0 && (!reads || class == SC_SPLICE))
+		request__on_write(c, class == SC_SPLICE ? regs__arg2(regs) : regs__arg0(regs), bytes);
 }
 
 static __always_inline void on_descriptor(struct call *c, struct pt_regs *regs, enum syscall_class class, long ret)
@@ -625,16 +623,10 @@ static __always_inline int on_sys_exit(struct pt_regs *regs, long ret)
 		task__end_read(c.task);
 	if (class__is_futex(class) || stacks_of_all)
 		on_wait_end(&c, regs, class, ret);
-	if (class <= SC_WRITE_MSGS) {
+	if (class >= SC_READ && class <= SC_SPLICE)
 		on_transfer(&c, regs, class, ret);
-	} else if (class == SC_SPLICE) {
-		if (ret > 0) {
-			request__on_read(&c, regs__arg0(regs), ret, true);
-			request__on_write(&c, regs__arg2(regs), ret);
-		}
-	} else {
+	else if (class >= SC_ACCEPT && class <= SC_FCNTL)
 		on_descriptor(&c, regs, class, ret);
-	}
 	return 0;
 }
 

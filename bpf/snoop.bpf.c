@@ -19,6 +19,9 @@
 
 const volatile bool has_group_dead = true;
 const volatile __u32 max_args_bytes = 256;
+/* The verifier walks each round of a loop: who needs less of it starts sooner. */
+const volatile __u32 max_exe_parts = SNOOP_EXE_PARTS;
+const volatile __u32 max_threads = MAX_THREADS;
 
 const volatile bool is_in_pid_namespace = false;
 __u32 viewer_level;
@@ -133,7 +136,7 @@ static __always_inline void exec__fill_exe(struct snoop_rec_exec *rec, struct fi
 	struct mount *mount = (void *)vfs - bpf_core_field_offset(struct mount, mnt);
 	__u64 used = 0;
 
-	for (int i = 0; i < SNOOP_EXE_PARTS; i++) {
+	for (__u32 i = 0; i < SNOOP_EXE_PARTS && i < max_exe_parts; i++) {
 		struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
 		const unsigned char *name;
 		long bytes;
@@ -317,7 +320,7 @@ static __always_inline __u64 process__runtime(struct task_struct *task, __u64 no
 	void *end = (void *)signal + bpf_core_field_offset(struct signal_struct, thread_head);
 	void *node = BPF_CORE_READ(signal, thread_head.next);
 
-	for (int i = 0; i < MAX_THREADS; i++) {
+	for (__u32 i = 0; i < MAX_THREADS && i < max_threads; i++) {
 		struct task_struct *other = node - node_offset;
 
 		if (!node || node == end)

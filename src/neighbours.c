@@ -153,7 +153,7 @@ static void read_exe(void *context, struct process *process)
 
 int neighbours__new(struct neighbours **out)
 {
-	const struct snoop_session_config config = { .args_bytes = 1, .ring_bytes = RING_BYTES };
+	const struct snoop_session_config config = { .args_bytes = 1, .ring_bytes = RING_BYTES, .brief = true };
 	const struct burst_config bursts = { .min = BURST_MIN, .window_ns = BURST_WINDOW_NS };
 	struct neighbours *n = calloc(1, sizeof(*n));
 	int err = -ENOMEM;

@@ -17,6 +17,10 @@
 #include "probes.h"
 #include "snoop.skel.h"
 
+/* With brief: parts of a path, and threads that are still to be reaped when their process ends. */
+#define BRIEF_EXE_PARTS 12
+#define BRIEF_THREADS 32
+
 struct snoop_session {
 	struct snoop_bpf *skel;
 	struct ring_buffer *ring;
@@ -60,6 +64,10 @@ static int load(struct snoop_session *session, const struct snoop_session_config
 	skel->rodata->has_group_dead = probes.has_group_dead;
 	skel->rodata->is_in_pid_namespace = pidns__is_nested();
 	skel->rodata->max_args_bytes = config->args_bytes;
+	if (config->brief) {
+		skel->rodata->max_exe_parts = BRIEF_EXE_PARTS;
+		skel->rodata->max_threads = BRIEF_THREADS;
+	}
 	bpf_program__set_autoload(skel->progs.snoop_failed, config->failed);
 	bpf_program__set_autoload(skel->progs.snoop_switch, config->exact_cpu);
 	if (config->ring_bytes)

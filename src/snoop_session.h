@@ -16,6 +16,7 @@ struct snoop_session_config {
 	bool exact_cpu; /* CPU time to the end, not to the last tick: a program at every switch of the host */
 	bool failed; /* also execs that fail: a program at the end of every system call */
 	uint64_t ring_bytes; /* 0: default */
+	bool brief; /* starts in half the time; long paths and processes of many threads are more often cut */
 };
 
 typedef void (*snoop_record_fn)(void *context, const struct tp_rec *rec);

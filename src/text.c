@@ -372,30 +372,46 @@ static void write_losses(struct page *p)
 	write_loss(p, p->r->lost_reports, "reports", "nobody read them in time");
 }
 
+static void write_switched_off(struct page *p)
+{
+	const struct report *r = p->r;
+	const char *separator = "  ";
+
+	line__add(&p->line, "switched off to keep within %.3g %% of a CPU (--max-overhead):",
+		  100 * r->max_overhead_ratio);
+	page__end_line(p);
+	for (size_t i = 0; i < TP_NR_DETAILS; i++) {
+		if (!(r->details_off & 1U << i))
+			continue;
+		line__add(&p->line, "%s%s", separator, tp_detail_names[i]);
+		separator = ", ";
+	}
+	page__end_line(p);
+}
+
 static void write_cost(struct page *p)
 {
 	const struct report *r = p->r;
 	struct line *l = &p->line;
 	bool have_bpf = r->bpf_ns != TP_UNKNOWN, have_cpu = r->user_cpu_ns != TP_UNKNOWN;
+	double duration_ns = r->duration_ns;
 
 	page__end_line(p);
 	line__add(l, "own cost: CPU %s", have_cpu ? DURATION(r->user_cpu_ns) : DASH);
 	if (have_cpu && r->duration_ns)
-		line__add(l, " (%s)", PERCENT((double)r->user_cpu_ns, (double)r->duration_ns));
+		line__add(l, " (%s)", PERCENT((double)r->user_cpu_ns, duration_ns));
 	line__add(l, ", in the kernel %s", have_bpf ? DURATION(r->bpf_ns) : DASH);
-	if (have_bpf && nr_requests(r))
-		line__add(l, " (%s a request)", DURATION(r->bpf_ns / nr_requests(r)));
 	line__add(l, ", %s", r->rss_bytes == TP_UNKNOWN ? DASH : BYTES(r->rss_bytes + r->map_bytes));
 	line__add(l, ", %s events", COUNT(r->events, 9));
 	page__end_line(p);
-	if (!r->details_off)
-		return;
-	line__add(l, "switched off to keep within %.3g %% of a CPU (--max-overhead):", 100 * r->max_overhead_ratio);
-	for (size_t i = 0; i < TP_NR_DETAILS; i++) {
-		if (r->details_off & 1U << i)
-			line__add(l, " %s", tp_detail_names[i]);
+	if (have_bpf && have_cpu && r->duration_ns) {
+		line__add(l, "          together %s of a CPU", PERCENT((double)r->user_cpu_ns + (double)r->bpf_ns, duration_ns));
+		if (nr_requests(r))
+			line__add(l, "; in the kernel %s a request", DURATION(r->bpf_ns / nr_requests(r)));
+		page__end_line(p);
 	}
-	page__end_line(p);
+	if (r->details_off)
+		write_switched_off(p);
 }
 
 int text__write_interval(FILE *out, const struct report *r, const struct text_options *o)

@@ -154,7 +154,8 @@ static void test_tables(void **state)
 		"           fd 27 #1: lock 1.20 s, cpu 80.0 ms, runq 20.0 ms; queued 12.0 ms\n",
 		"   1.30 s  14:14:05.123Z  -                       4250->4251 worker-7\n",
 		"           fd 27 #17: lock 1.20 s, cpu 80.0 ms, runq 20.0 ms\n",
-		"own cost: CPU 31.0 ms (0.3 %), in the kernel 120 ms (2.66 us a request), 24.1 MiB, 90,027 events\n",
+		"own cost: CPU 31.0 ms (0.3 %), in the kernel 120 ms, 24.1 MiB, 90,027 events\n"
+		"          together 1.5 % of a CPU; in the kernel 2.67 us a request\n",
 	};
 	struct sample s;
 	char *text;
