@@ -192,6 +192,8 @@ $(BUILD)/bench/hooks.bpf.o: bench/hooks.bpf.c $(BUILD)/bpf.flags
 
 $(TOP)/bench/hooks: $(BUILD)/bench/hooks.skel.h
 $(TOP)/bench/hooks: PROGRAM_LIBS = -I$(BUILD)/bench $(PKG_CFLAGS) $(PKG_LIBS)
+$(TOP)/bench/consume: $(BUILD)/libthreadprof.a
+$(TOP)/bench/consume: PROGRAM_LIBS = -Isrc $(BUILD)/libthreadprof.a $(PKG_CFLAGS) $(PKG_LIBS)
 $(WORKLOAD) $(DEMO) $(BENCH):
 	$(call say,CC,$<)
 	@mkdir -p $(@D)

@@ -42,7 +42,7 @@ def connections():
 
 @test("64 target processes")
 def processes():
-    workloads = [tp.Workload("load", "--seconds", "1", "--busy", "2") for _ in range(64)]
+    workloads = [tp.Workload("load", "--seconds", "1", "--busy", "2", "--conns", "2") for _ in range(64)]
     profiler = tp.Threadprof("-p", ",".join(str(w.pid) for w in workloads), "-i", "1")
     for workload in workloads:
         workload.go()
