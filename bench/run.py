@@ -151,7 +151,8 @@ def have(*programs):
     return all(shutil.which(p) for p in programs)
 
 
-THREADPROF = [tp.THREADPROF, "-i", "10", "--json", "-p"]
+# All that is on by default stays on: what goes off would be paid for by nobody.
+THREADPROF = [tp.THREADPROF, "-i", "10", "--max-overhead", "100", "--json", "-p"]
 TOOLS = {
     "threadprof": lambda pid: THREADPROF + [str(pid)],
     "… without requests": lambda pid: [tp.THREADPROF, "--refuse", "request_sys_exit"] + THREADPROF[1:] + [str(pid)],
@@ -248,17 +249,24 @@ def table(options):
     return rows
 
 
-def write_into(path, rows, options):
-    """Replaces what stands between the two marks."""
+def write_into(path, mark, rows):
+    """Replaces what stands between the two marks of this name."""
     with open(path) as page:
         text = page.read()
-    begin, end = "<!-- bench -->\n", "<!-- /bench -->"
+    begin, end = "<!-- %s -->\n" % mark, "<!-- /%s -->" % mark
     head, rest = text.split(begin, 1)
     tail = rest.split(end, 1)[1]
-    note = "Kernel %s, %d CPUs, %d pairs of %d s each, `make bench`.\n\n" % (
-        os.uname().release, os.cpu_count(), options.rounds, options.seconds)
     with open(path, "w") as page:
-        page.write(head + begin + note + "\n".join(rows) + "\n" + end + tail)
+        page.write(head + begin + "\n".join(rows) + "\n" + end + tail)
+
+
+def keep_others(path, rows, options):
+    """The rows of the page whose workload was not measured now: the table is made in pieces."""
+    with open(path) as page:
+        old = page.read().split("<!-- bench -->\n", 1)[1].split("<!-- /bench -->", 1)[0].splitlines()
+    measured = {row.split("|")[1].strip() for row in rows[2:]}
+    kept = [row for row in old[2:] if row.startswith("|") and row.split("|")[1].strip() not in measured]
+    return rows[:2] + kept + rows[2:]
 
 
 def main():
@@ -277,7 +285,8 @@ def main():
     if not options.workload and not options.tool:
         rows += exec_storm(10000)
     if options.write:
-        write_into(os.path.join(ROOT, options.write), rows, options)
+        path = os.path.join(ROOT, options.write)
+        write_into(path, "bench", keep_others(path, rows, options) if options.workload else rows)
 
 
 if __name__ == "__main__":
