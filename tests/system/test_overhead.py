@@ -39,7 +39,7 @@ def cost():
 
 @test("over the budget, details go off in order, and the counts stay exact")
 def budget():
-    truth, report = run_load(9, "-i", "1", "--max-overhead", "0.1")
+    truth, report = run_load(12, "-i", "1", "--max-overhead", "0.1")
     tp.assert_equal("requests.count", report.total("requests.count"), truth["requests"])
     tp.assert_equal("latencies", sum(i["requests"]["latency_ns"]["count"] for i in report.intervals),
                     truth["requests"])
