@@ -15,6 +15,7 @@
 #include "feature.h"
 #include "json.h"
 #include "log.h"
+#include "meter.h"
 #include "neighbours.h"
 #include "pidns.h"
 #include "probes.h"
@@ -116,6 +117,7 @@ static void try_session(struct check *check, const char *refuse)
 	struct report_feature features[NR_FEATURES];
 	struct neighbours *neighbours = NULL;
 	struct session *session = NULL;
+	struct meter *meter = meter__new();
 	char said[256];
 	int err, bursts_error;
 
@@ -129,10 +131,11 @@ static void try_session(struct check *check, const char *refuse)
 		check__add(check, "thread_states", "off", said, "a newer kernel, or one with fewer restrictions");
 		check->fails = true;
 	} else {
-		features__read(session, bursts_error, features);
+		features__read(session, bursts_error, meter ? meter__error(meter) : -ENOMEM, features);
 		add_all(check, features, NR_FEATURES);
 		check->fails = !session__has(session, SESSION_REQUESTS);
 	}
+	meter__free(meter);
 	neighbours__free(neighbours);
 	session__free(session);
 }

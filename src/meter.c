@@ -2,8 +2,12 @@
 #include "meter.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -29,7 +33,9 @@ struct meter {
 	size_t nr;
 	size_t capacity;
 	int error;
-	int stats_fd; /* -1: no window is open */
+	int switch_fd; /* to the process that switches statistics */
+	pid_t switch_pid;
+	bool is_open; /* a window is */
 	double run_ns; /* what the statistics see of an empty run */
 	uint64_t opened_ns;
 	struct runs at_open;
@@ -90,6 +96,52 @@ static double calibrate(void)
 	return least;
 }
 
+/*
+ * The one thing that takes CAP_SYS_ADMIN as long as threadprof runs is done by a process of its own, which reads one
+ * byte at a time and knows nothing else. Ends with its parent.
+ */
+__attribute__((noreturn)) static void switch_statistics(int fd)
+{
+	int stats_fd = -1;
+	char wanted;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (dup2(fd, STDIN_FILENO) < 0 || close_range(STDIN_FILENO + 1, ~0U, 0))
+		_exit(1);
+	while (read(STDIN_FILENO, &wanted, 1) == 1) {
+		if (stats_fd >= 0)
+			close(stats_fd);
+		stats_fd = wanted ? bpf_enable_stats(BPF_STATS_RUN_TIME) : -1;
+		if (write(STDIN_FILENO, &wanted, 1) != 1)
+			break;
+	}
+	_exit(0);
+}
+
+static int start_switch(struct meter *meter)
+{
+	int fds[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds))
+		return -errno;
+	meter->switch_pid = fork();
+	if (!meter->switch_pid)
+		switch_statistics(fds[1]);
+	close(fds[1]);
+	if (meter->switch_pid < 0) {
+		close(fds[0]);
+		return -EAGAIN;
+	}
+	meter->switch_fd = fds[0];
+	return 0;
+}
+
+static void set_statistics(struct meter *meter, char wanted)
+{
+	if (write(meter->switch_fd, &wanted, 1) != 1 || read(meter->switch_fd, &wanted, 1) != 1)
+		meter->error = -EPIPE;
+}
+
 struct meter *meter__new(void)
 {
 	struct meter *meter = calloc(1, sizeof(*meter));
@@ -97,7 +149,7 @@ struct meter *meter__new(void)
 
 	if (!meter)
 		return NULL;
-	meter->stats_fd = -1;
+	meter->switch_fd = -1;
 	fd = bpf_enable_stats(BPF_STATS_RUN_TIME);
 	if (fd < 0) {
 		meter->error = -errno;
@@ -105,6 +157,7 @@ struct meter *meter__new(void)
 	}
 	meter->run_ns = calibrate();
 	close(fd);
+	meter->error = start_switch(meter);
 	return meter;
 }
 
@@ -112,8 +165,10 @@ void meter__free(struct meter *meter)
 {
 	if (!meter)
 		return;
-	if (meter->stats_fd >= 0)
-		close(meter->stats_fd);
+	if (meter->switch_fd >= 0) {
+		close(meter->switch_fd);
+		waitpid(meter->switch_pid, NULL, 0);
+	}
 	free(meter->fds);
 	free(meter);
 }
@@ -138,7 +193,8 @@ static void open_window(struct meter *meter, uint64_t now_ns)
 {
 	meter->at_open = runs_of_all(meter);
 	meter->opened_ns = now_ns;
-	meter->stats_fd = bpf_enable_stats(BPF_STATS_RUN_TIME);
+	set_statistics(meter, 1);
+	meter->is_open = true;
 }
 
 static void close_window(struct meter *meter, uint64_t now_ns)
@@ -148,8 +204,8 @@ static void close_window(struct meter *meter, uint64_t now_ns)
 	double used_ns = (double)(now.ns - meter->at_open.ns) -
 			 meter->run_ns * (double)(now.count - meter->at_open.count);
 
-	close(meter->stats_fd);
-	meter->stats_fd = -1;
+	set_statistics(meter, 0);
+	meter->is_open = false;
 	if (length_ns < MIN_WINDOW_NS)
 		return;
 	if (used_ns < 0)
@@ -167,7 +223,7 @@ bool meter__tick(struct meter *meter, uint64_t now_ns, uint64_t period_ns)
 		meter->opened_ns = now_ns;
 		return true;
 	}
-	if (meter->stats_fd >= 0) {
+	if (meter->is_open) {
 		if (now_ns - meter->opened_ns < WINDOW_NS)
 			return false;
 		close_window(meter, now_ns);
@@ -188,7 +244,7 @@ uint64_t meter__take(struct meter *meter, uint64_t now_ns, uint64_t duration_ns)
 	uint64_t sampled_ns;
 	double used_ns;
 
-	if (meter->stats_fd >= 0)
+	if (meter->is_open)
 		close_window(meter, now_ns);
 	sampled_ns = meter->sampled_ns;
 	used_ns = meter->used_ns;
