@@ -8,12 +8,11 @@
 #include "report.h"
 #include "session.h"
 
-#define NR_FEATURES 6
+#define NR_FEATURES 7
 
 /*
  * Fills @features with the state of each; @bursts_error: negative errno of neighbours__new(), or 0;
- * @cost_error: of own_cost__error(). The
- * strings are static.
+ * @cost_error: of own_cost__error(). The strings are static.
  */
 void features__read(const struct session *session, int bursts_error, int cost_error,
 		    struct report_feature features[NR_FEATURES]);
