@@ -190,7 +190,7 @@ def judge_round(judge, directory, column, round_name):
     threads, unfinished = true_threads(os.path.join(directory, round_name))
     judge.says(bool(threads) and not unfinished, "%s: the scripts run to their end" % round_name, unfinished)
     for run in runs:
-        column[run.name] = cell(run.state("thread_states"), judge_states(judge, run, threads))
+        column[run.name] = cell(judge, run.state("thread_states"), judge_states(judge, run, threads))
     agreement = judge_agreement(judge, *runs, threads)
     column["agree " + round_name] = "-" if agreement is None else percent(agreement)
     return runs
@@ -231,8 +231,8 @@ def judge_requests(judge, directory, column):
                         ["latency: off by %.1f %%, lock waits: by %.1f %%" % (100 * latency, 100 * locks)])
     missing = ["%s is %s" % (f, run.state(f)) for f in FEATURES if run.state(f) != "on"]
     judge.says(not missing, "every feature is on", missing)
-    column["requests"] = cell(run.state("requests"), latency)
-    column["futex locks"] = cell("on", locks)
+    column["requests"] = cell(judge, run.state("requests"), latency)
+    column["futex locks"] = cell(judge, "on", locks)
     column["bursts"] = run.state("bursts")
     column["attach"] = "-" if run.start_s is None else "%.1f s" % run.start_s
 
@@ -272,8 +272,12 @@ def percent(share):
     return "%.1f %%" % (100 * share)
 
 
-def cell(state, share):
-    return "FAIL" if share is None else "%s, %s" % (state, percent(share))
+def cell(judge, state, share):
+    if share is None:
+        return "FAIL"
+    if share > FROM_TRUTH and judge.disturbance:
+        return state + ", not judged"
+    return "%s, %s" % (state, percent(share))
 
 
 def longest_gap(directory):
