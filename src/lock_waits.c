@@ -8,9 +8,11 @@
 #include "array.h"
 #include "table.h"
 
+/* A thread that held the lock, or waited for it. */
 struct holder {
 	uint32_t tid;
-	uint64_t ns;
+	uint64_t waited_ns; /* for this lock */
+	uint64_t ns;	    /* that others waited while it held the lock when they began */
 	uint64_t known_ns; /* of ns, with state_ns */
 	uint64_t state_ns[TP_NR_STATES];
 };
@@ -129,24 +131,38 @@ static void add_states(struct holder *holder, const struct tp_rec_lock *rec)
 	holder->known_ns += rec->wait_ns;
 }
 
+/* NULL without an error: there are too many already. */
+static int get_holder(struct detail *detail, uint32_t tid, struct holder **out)
+{
+	struct holder *grown;
+
+	*out = NULL;
+	for (size_t i = 0; i < detail->nr_holders && !*out; i++) {
+		if (detail->holders[i].tid == tid)
+			*out = &detail->holders[i];
+	}
+	if (*out || detail->nr_holders == LOCK_WAITS_MAX_HOLDERS)
+		return 0;
+	grown = array__grow(detail->holders, detail->nr_holders, &detail->holders_capacity, sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	detail->holders = grown;
+	*out = &grown[detail->nr_holders++];
+	**out = (struct holder){ .tid = tid };
+	return 0;
+}
+
 static int add_holder(struct detail *detail, const struct tp_rec_lock *rec)
 {
-	struct holder *holder = NULL;
+	struct holder *holder;
+	int err = get_holder(detail, rec->tid, &holder);
 
-	for (size_t i = 0; i < detail->nr_holders && !holder; i++) {
-		if (detail->holders[i].tid == rec->owner_tid)
-			holder = &detail->holders[i];
-	}
-	if (!holder) {
-		if (detail->nr_holders == LOCK_WAITS_MAX_HOLDERS)
-			return 0;
-		holder = array__grow(detail->holders, detail->nr_holders, &detail->holders_capacity, sizeof(*holder));
-		if (!holder)
-			return -ENOMEM;
-		detail->holders = holder;
-		holder = &holder[detail->nr_holders++];
-		*holder = (struct holder){ .tid = rec->owner_tid };
-	}
+	if (holder)
+		holder->waited_ns += rec->wait_ns;
+	if (!err)
+		err = get_holder(detail, rec->owner_tid, &holder);
+	if (!holder)
+		return err;
 	holder->ns += rec->wait_ns;
 	if (rec->knows_holder)
 		add_states(holder, rec);
@@ -177,6 +193,36 @@ static int longest_first(const void *a, const void *b)
 	return x->tid < y->tid ? -1 : x->tid > y->tid;
 }
 
+/*
+ * The share of a thread's waits for locks that was for this one. Where threads queue, the holder that a waiter saw
+ * lets go of the lock before the waiter gets it, and queues again: then it no longer holds it.
+ */
+static double share_of_own_waits(const struct lock_waits *waits, const struct holder *holder)
+{
+	uint64_t total = 0;
+
+	for (size_t i = 0; i < waits->details.nr_slots; i++) {
+		for (struct table_node *node = waits->details.slots[i]; node; node = node->next) {
+			const struct detail *detail = TABLE_ENTRY(node, struct detail, node);
+
+			for (size_t j = 0; j < detail->nr_holders; j++)
+				total += detail->holders[j].tid == holder->tid ? detail->holders[j].waited_ns : 0;
+		}
+	}
+	return total ? (double)holder->waited_ns / (double)total : 0;
+}
+
+static void fill_holder(const struct lock_waits *waits, const struct holder *from, struct report_holder *to)
+{
+	double scale = from->known_ns ? (double)from->ns / (double)from->known_ns : 0;
+
+	to->tid = from->tid;
+	to->ns = from->ns;
+	for (int i = 0; i < TP_NR_STATES; i++)
+		to->state_ns[i] = (double)from->state_ns[i] * scale;
+	to->state_ns[TP_LOCK] *= 1 - share_of_own_waits(waits, from);
+}
+
 void lock_waits__fill(const struct lock_waits *waits, struct report_lock *lock)
 {
 	uint64_t hash;
@@ -189,12 +235,7 @@ void lock_waits__fill(const struct lock_waits *waits, struct report_lock *lock)
 	lock->interrupted = detail->interrupted;
 	array__sort(detail->holders, detail->nr_holders, sizeof(*detail->holders), longest_first);
 	for (size_t i = 0; i < detail->nr_holders && lock->nr_holders < REPORT_MAX_HOLDERS; i++) {
-		const struct holder *from = &detail->holders[i];
-		struct report_holder *to = &lock->holders[lock->nr_holders++];
-
-		to->tid = from->tid;
-		to->ns = from->ns;
-		for (int j = 0; j < TP_NR_STATES && from->known_ns; j++)
-			to->state_ns[j] = (double)from->state_ns[j] * (double)from->ns / (double)from->known_ns;
+		if (detail->holders[i].ns)
+			fill_holder(waits, &detail->holders[i], &lock->holders[lock->nr_holders++]);
 	}
 }

@@ -135,6 +135,34 @@ static void test_what_the_holder_did_adds_up_to_the_wait(void **state)
 	lock_waits__free(waits);
 }
 
+/* In a queue the holder that a waiter saw lets go and queues again, before that waiter has its turn. */
+static void test_a_holder_that_queues_for_it_again_does_not_hold_it(void **state)
+{
+	struct lock_waits *waits = new_waits();
+	struct tp_rec_lock rec = a_wait(MUTEX, 30 * MS, 6);
+	struct report_lock lock;
+
+	(void)state;
+	rec.tid = 5; /* the holder's own waits: 3/4 of them for this lock */
+	add(waits, rec);
+	rec = a_wait(MUTEX + 64, 10 * MS, 6);
+	rec.tid = 5;
+	add(waits, rec);
+	rec = a_wait(MUTEX, 40 * MS, 5);
+	rec.tid = 7;
+	rec.knows_holder = 1;
+	rec.holder_ns[TP_SLEEP] = 8 * MS;
+	rec.holder_ns[TP_LOCK] = 32 * MS;
+	add(waits, rec);
+	lock = filled(waits, MUTEX, TP_LOCK_MUTEX);
+	assert_int_equal(lock.nr_holders, 2);
+	assert_int_equal(lock.holders[0].tid, 5);
+	assert_int_equal(lock.holders[0].ns, 40 * MS);
+	assert_int_equal(lock.holders[0].state_ns[TP_SLEEP] / 1000, 8000);
+	assert_int_equal(lock.holders[0].state_ns[TP_LOCK] / 1000, 8000);
+	lock_waits__free(waits);
+}
+
 static void test_the_words_of_a_gil_are_one_lock(void **state)
 {
 	struct lock_waits *waits = new_waits();
@@ -171,6 +199,7 @@ int main(void)
 		cmocka_unit_test(test_lengths_and_ends),
 		cmocka_unit_test(test_the_longest_held_comes_first),
 		cmocka_unit_test(test_what_the_holder_did_adds_up_to_the_wait),
+		cmocka_unit_test(test_a_holder_that_queues_for_it_again_does_not_hold_it),
 		cmocka_unit_test(test_the_words_of_a_gil_are_one_lock),
 		cmocka_unit_test(test_there_is_a_limit),
 	};
