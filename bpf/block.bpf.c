@@ -26,6 +26,8 @@ struct {
 	__type(value, struct tp_wait);
 } files SEC(".maps");
 
+#define POLLOUT 4
+
 struct pollfd {
 	int fd;
 	short events;
@@ -54,6 +56,17 @@ static __always_inline enum tp_state peer__classify(struct thread *t, __u32 tid,
 	return TP_NET;
 }
 
+/* For a connection that the target did accept. */
+static __always_inline enum tp_state conn__classify(struct thread *t, struct tp_conn *conn, __u64 now, bool reads)
+{
+	if (reads)
+		request__read_begins(conn, now);
+	if (reads && conn->phase != TP_CONN_OPEN)
+		return TP_IDLE;
+	t->block_what = reads ? BLOCK_CLIENT_READ : BLOCK_CLIENT_SEND;
+	return TP_NET;
+}
+
 static __always_inline enum tp_state disk__classify(struct thread *t, struct file *file)
 {
 	if (file) {
@@ -78,11 +91,8 @@ static __always_inline enum tp_state fd__classify(struct thread *t, struct task_
 	if (!file)
 		return TP_OTHER;
 	conn = bpf_map_lookup_elem(&conns, &file);
-	if (conn) {
-		if (reads)
-			request__read_begins(conn, now);
-		return reads && conn->phase != TP_CONN_OPEN ? TP_IDLE : TP_NET;
-	}
+	if (conn)
+		return conn__classify(t, conn, now, reads);
 	mode = BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT;
 	if (mode == S_IFSOCK) {
 		if (reads) {
@@ -107,15 +117,20 @@ static __always_inline enum tp_state poll__classify(struct thread *t, struct tas
 {
 	struct pollfd poll = { .fd = -1 };
 	struct file *file = NULL;
+	struct tp_conn *conn;
 
 	if (is_current && regs__arg1(regs) == 1 &&
 	    !bpf_probe_read_user(&poll, sizeof(poll), (void *)regs__arg0(regs)))
 		file = task__file(task, poll.fd);
 	if (file && (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
 		file = NULL;
-	if (file && bpf_map_lookup_elem(&conns, &file))
-		file = NULL;
-	return peer__classify(t, t->tid, file);
+	conn = file ? bpf_map_lookup_elem(&conns, &file) : NULL;
+	if (conn && (conn->phase == TP_CONN_OPEN || poll.events & POLLOUT)) {
+		t->block_what = poll.events & POLLOUT ? BLOCK_CLIENT_SEND : BLOCK_CLIENT_READ;
+		return TP_NET;
+	}
+	t->polled = !file;
+	return peer__classify(t, t->tid, conn ? NULL : file);
 }
 
 enum tp_state block__classify(struct thread *t, struct task_struct *task, long task_state, __u64 now,
@@ -130,6 +145,7 @@ enum tp_state block__classify(struct thread *t, struct task_struct *task, long t
 	t->tent_what = BLOCK_NOTHING;
 	t->not_in_hand = TP_NR_STATES;
 	t->tent_state = TP_NR_STATES;
+	t->polled = false;
 	if (task_state & TASK_STOPPED_OR_TRACED)
 		return TP_OTHER;
 	switch (regs__class(regs)) {
@@ -143,6 +159,7 @@ enum tp_state block__classify(struct thread *t, struct task_struct *task, long t
 	case SC_ACCEPT:
 		return TP_IDLE;
 	case SC_POLL:
+		t->polled = true;
 		return peer__classify(t, t->tid, NULL);
 	case SC_POLL_FDS:
 		return poll__classify(t, task, regs, is_current);
@@ -233,6 +250,12 @@ void block__account(struct thread *t, __u32 tgid)
 	case BLOCK_FILE:
 		if (detail__is_on(TP_DETAIL_WAITS))
 			disk__account(t);
+		break;
+	case BLOCK_CLIENT_SEND:
+		client__waited(TP_CLIENT_SEND, t->block_ns);
+		break;
+	case BLOCK_CLIENT_READ:
+		client__waited(TP_CLIENT_READ, t->block_ns);
 		break;
 	}
 	t->block_what = BLOCK_NOTHING;

@@ -13,6 +13,10 @@
 #include "task_copy.bpf.h"
 
 #define SHUT_RD 0
+#define EAGAIN 11
+#define SOCK_NOSPACE 2 /* include/linux/net.h: set where a send found no room */
+/* No socket's buffer is smaller: a response below this does not fill it, unless earlier ones have. */
+#define FILLING_BYTES 16384
 #define F_DUPFD 0
 #define F_DUPFD_CLOEXEC 1030
 
@@ -36,6 +40,19 @@ struct {
 } conn_room SEC(".maps");
 
 struct tp_queue queue;
+
+/* How many connections waited in a listening socket's accept queue when one was taken out of it last. */
+struct listener {
+	__u64 since_ns;
+	__u64 backlog;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u64); /* struct sock * */
+	__type(value, struct listener);
+} listeners SEC(".maps");
 
 /* What a system call's exit gives to the functions below. */
 struct call {
@@ -123,8 +140,24 @@ void request__read_begins(struct tp_conn *conn, __u64 now)
 	queue__leave(now);
 }
 
+/* Those that were left at the last accept have waited since. */
+static __always_inline void queue__add_backlog(struct sock *sock, __u64 backlog, __u64 now)
+{
+	struct listener *listener = bpf_map_lookup_elem(&listeners, &sock);
+	struct listener first = { .since_ns = now, .backlog = backlog };
+
+	if (!listener) {
+		if (backlog)
+			bpf_map_update_elem(&listeners, &sock, &first, BPF_ANY);
+		return;
+	}
+	if (listener->backlog && now > listener->since_ns)
+		__sync_fetch_and_add(&queue.backlog_ns, listener->backlog * (now - listener->since_ns));
+	*listener = first;
+}
+
 /* How full the kernel's accept queue was before the accept that has just taken one out of it. */
-static __always_inline void queue__note_backlog(struct sock *listener)
+static __always_inline void queue__note_backlog(struct sock *listener, __u64 now)
 {
 	__u64 backlog = BPF_CORE_READ(listener, sk_ack_backlog) + 1;
 	__u64 most = BPF_CORE_READ(listener, sk_max_ack_backlog) + 1; /* sk_acceptq_is_full() */
@@ -133,6 +166,7 @@ static __always_inline void queue__note_backlog(struct sock *listener)
 		backlog = most; /* another one has come meanwhile */
 	if (backlog > queue.backlog_max)
 		queue.backlog_max = backlog;
+	queue__add_backlog(listener, backlog - 1, now);
 }
 
 /* --- requests in hand --- */
@@ -199,6 +233,7 @@ static __always_inline void request__start(const struct call *c, struct tp_conn 
 	r->queue_wait_ns = knows_queue_wait ? conn->dequeue_ns - conn->open_ns : TP_NO_QUEUE_WAIT;
 	r->in_bytes = 0;
 	r->out_bytes = 0;
+	conn->full_since = 0;
 	c->t->tent_file = 0;
 	in_hand__take(c);
 }
@@ -239,7 +274,11 @@ static __always_inline void request__on_read(struct call *c, __s32 fd, long byte
 		conn->owner_tid = c->tid;
 		thread__copy_states(c->t, c->now, conn->base_ns);
 		in_hand__take(c);
+	} else if (c->t->polled) {
+		/* An event loop has waited for the rest; where a thread blocks for it, the scheduler's probe sees it. */
+		client__waited(TP_CLIENT_READ, c->now - conn->read_ns);
 	}
+	conn->read_ns = c->now;
 	conn->in_bytes += bytes;
 	conn->r.in_bytes += bytes;
 }
@@ -331,6 +370,28 @@ static __always_inline void request__split(const struct call *c, struct tp_conn 
 		conn->r.part_ns[i] = states[i] - conn->base_ns[i];
 }
 
+/* A client takes nothing more, and an event loop waits until it does: from the write that found no room on. */
+static __noinline void conn__on_full(struct call *c, __s32 fd, bool sure)
+{
+	struct file *file = task__file(c->task, fd);
+	struct tp_conn *conn = file__conn(file);
+	struct socket *socket;
+
+	if (!conn || conn->full_since || !call__begin(c))
+		return;
+	socket = BPF_CORE_READ(file, private_data);
+	if (sure || BPF_CORE_READ(socket, flags) & (1 << SOCK_NOSPACE))
+		conn->full_since = c->now;
+}
+
+static __always_inline void conn__has_room(struct tp_conn *conn, __u64 now)
+{
+	if (!conn->full_since)
+		return;
+	client__waited(TP_CLIENT_SEND, now - conn->full_since);
+	conn->full_since = 0;
+}
+
 static __always_inline void request__on_write(struct call *c, __s32 fd, long bytes)
 {
 	struct file *file = task__file(c->task, fd);
@@ -340,6 +401,7 @@ static __always_inline void request__on_write(struct call *c, __s32 fd, long byt
 	if (!conn || !call__begin(c))
 		return;
 	t = c->t;
+	conn__has_room(conn, c->now);
 	conn->out_bytes += bytes;
 	if (conn->phase == TP_CONN_OPEN) {
 		conn->phase = TP_CONN_ANSWERED;
@@ -473,7 +535,7 @@ static __noinline void conn__on_accept(const struct call *c, __s32 listen_fd, __
 
 	listener = task__file(c->task, listen_fd);
 	if (listener)
-		queue__note_backlog(file__sock(listener));
+		queue__note_backlog(file__sock(listener), c->now);
 }
 
 static __noinline void conn__on_close(const struct call *c, __s32 fd)
@@ -556,6 +618,8 @@ static __always_inline void on_transfer(struct call *c, struct pt_regs *regs, en
 		request__on_read(c, regs__arg0(regs), bytes, ret > 0);
 	if (ret > 0 && (!reads || class == SC_SPLICE))
 		request__on_write(c, class == SC_SPLICE ? regs__arg2(regs) : regs__arg0(regs), bytes);
+	if (class == SC_WRITE && (ret == -EAGAIN || ret >= FILLING_BYTES))
+		conn__on_full(c, regs__arg0(regs), ret < 0);
 }
 
 static __always_inline void on_descriptor(struct call *c, struct pt_regs *regs, enum syscall_class class, long ret)

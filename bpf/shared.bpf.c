@@ -27,6 +27,7 @@ __u64 losses[TP_NR_LOSSES];
 __u64 nr_debts;
 __u64 regs_at;
 __s64 nr_read_files;
+struct tp_clients clients;
 
 const volatile bool is_in_pid_namespace = false;
 __u32 viewer_level;

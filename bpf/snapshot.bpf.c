@@ -4,6 +4,7 @@
  * The task iterator also adopts the threads that existed before threadprof did.
  */
 #include "threadprof.bpf.h"
+#include "syscalls.bpf.h"
 
 #define S_IFMT 00170000
 #define S_IFSOCK 0140000
@@ -110,6 +111,10 @@ static __always_inline void snapshot__close(struct tp_rec_thread *rec, const str
 		rec->lock_owner = t->lock_owner;
 		rec->lock_since = since_ns;
 	}
+	if (state == TP_NET && (t->block_what == BLOCK_CLIENT_SEND || t->block_what == BLOCK_CLIENT_READ)) {
+		rec->client_wait = t->block_what == BLOCK_CLIENT_SEND ? TP_CLIENT_SEND : TP_CLIENT_READ;
+		rec->client_since = since_ns;
+	}
 }
 
 SEC("iter/task")
@@ -134,6 +139,7 @@ int snapshot_threads(struct bpf_iter__task *ctx)
 	rec__head(&rec.h, TP_REC_THREAD, sizeof(rec), bpf_ktime_get_ns());
 	if (rec.h.ts_ns < since_ns)
 		rec.h.ts_ns = since_ns;
+	rec.user_sp = regs__sp(compat__task_regs(task, COPY_OF_OTHER));
 	snapshot__close(&rec, t, t->tid, since_ns);
 	bpf_seq_write(ctx->meta->seq, &rec, sizeof(rec));
 	return 0;
@@ -159,6 +165,28 @@ static __always_inline void socket__fill_path(struct tp_rec_socket *rec, struct 
 		bpf_core_read_str(rec->path, sizeof(rec->path), &name->name[0].sun_path);
 }
 
+#define ANON_INODE_FS_MAGIC 0x09041934
+
+/* Descriptors of io_uring instances, found by the iterator since userspace set it to 0. */
+__u64 nr_io_urings;
+
+/* Named so by anon_inode_getfile() in io_uring/io_uring.c. */
+static __always_inline bool file__is_io_uring(struct file *file)
+{
+	static const char wanted[] = "[io_uring]";
+	char name[sizeof(wanted)] = {};
+
+	if (BPF_CORE_READ(file, f_inode, i_sb, s_magic) != ANON_INODE_FS_MAGIC)
+		return false;
+	bpf_probe_read_kernel_str(name, sizeof(name), BPF_CORE_READ(file, f_path.dentry, d_name.name));
+#pragma unroll
+	for (__u32 i = 0; i < sizeof(name); i++) {
+		if (name[i] != wanted[i])
+			return false;
+	}
+	return true;
+}
+
 SEC("iter/task_file")
 int snapshot_sockets(struct bpf_iter__task_file *ctx)
 {
@@ -169,6 +197,8 @@ int snapshot_sockets(struct bpf_iter__task_file *ctx)
 
 	if (!task || !file || !task__is_target(task))
 		return 0;
+	if (file__is_io_uring(file))
+		nr_io_urings++;
 	if ((BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
 		return 0;
 	sk = file__sock(file);

@@ -22,6 +22,8 @@ enum block_what {
 	BLOCK_LOCK,
 	BLOCK_PEER,
 	BLOCK_FILE,
+	BLOCK_CLIENT_SEND,
+	BLOCK_CLIENT_READ,
 };
 
 /* The measuring of what a lock's holder does during a wait (holder.bpf.c). */
@@ -130,6 +132,8 @@ struct thread {
 	 */
 	__u32 block_again;
 	__s32 holder_pid;  /* the owner, as the kernel numbers it */
+	__u32 polled; /* it waited for any of many descriptors */
+	__u32 pad_polled;
 	__u64 read_file; /* that the call in progress has slept for */
 	__u64 block_inode; /* of block_file, where the wait is tentative */
 
@@ -210,6 +214,7 @@ extern __u32 details; /* bits of enum tp_detail; userspace switches off what cos
 extern __u32 epoch; /* number of the interval, in the keys of the maps that sum up waits */
 extern __u64 losses[TP_NR_LOSSES];
 extern __s64 nr_read_files; /* threads whose read_file is set; not less, and 0: no call's end needs to look */
+extern struct tp_clients clients;
 extern __u64 nr_debts; /* 0: no request was ever handed over, debts need no look */
 
 static __always_inline void loss__count(enum tp_loss which)
@@ -399,6 +404,10 @@ static __always_inline void thread__fill(struct tp_rec_thread *rec, const struct
 	rec->lock_since = 0;
 	rec->lock_owner = 0;
 	rec->own_tid = t->own_tid;
+	rec->client_wait = TP_CLIENT_NONE;
+	rec->pad = 0;
+	rec->client_since = 0;
+	rec->user_sp = 0;
 }
 
 /*
@@ -439,6 +448,13 @@ static __always_inline bool thread__has_in_hand(struct thread *t, __u32 tid)
 	}
 	t->settled = debt_count;
 	return in_hand > 0;
+}
+
+/* A client kept a thread, or a connection that no thread waits for, waiting. */
+static __always_inline void client__waited(enum tp_client_wait what, __u64 ns)
+{
+	__sync_fetch_and_add(&clients.waits[what], 1);
+	__sync_fetch_and_add(&clients.wait_ns[what], ns);
 }
 
 /* The open file behind descriptor @fd of @task; NULL if there is none. */

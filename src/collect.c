@@ -11,6 +11,7 @@
 #include "array.h"
 #include "folded.h"
 #include "log.h"
+#include "stack_memory.h"
 
 #define NS_PER_SEC 1000000000ULL
 /* Stacks that may come between two looks at the ring buffer: 40 a second, or 200 where those of all waits are kept. */
@@ -62,6 +63,7 @@ void collector__free(struct collector *collector)
 	resolver__free(collector->resolver);
 	own_cost__free(collector->cost); /* measures the neighbours' programs */
 	neighbours__free(collector->neighbours);
+	host__free(collector->host);
 	free(collector->pids);
 	memset(collector, 0, sizeof(*collector));
 }
@@ -220,6 +222,10 @@ int collector__start(struct collector *collector)
 	sockets__report(collector->sockets, 0, &ignored);
 	collector->begin_ns = clock__now_ns();
 	own_cost__begin(collector->cost, collector->begin_ns);
+	if (collector->targets->nr)
+		collector->host = host__new(collector->targets->list[0].tgid);
+	if (collector->host)
+		host__read(collector->host, &ignored);
 	session__read_queue(collector->session, &queue);
 	memset(&queue, 0, sizeof(queue)); /* what came since the activation belongs to the first interval */
 	requests__on_queue(collector->profile.requests, &queue, collector->begin_ns);
@@ -443,6 +449,34 @@ static void report_cost(struct collector *collector, struct report *report)
 	}
 }
 
+/* Looked at again only when their number has changed. */
+static void measure_unused_stacks(struct collector *collector, struct report *report)
+{
+	struct report_pool *pool = &report->pool, *known = &collector->pool;
+	const uint64_t *stacks;
+	size_t count;
+
+	if (!pool->unused)
+		return;
+	if (pool->tgid != known->tgid || pool->unused != known->unused ||
+	    memcmp(pool->name, known->name, sizeof(pool->name))) {
+		*known = *pool;
+		stacks = pools__unused_stacks(collector->profile.pools, &count);
+		if (stacks__measure(pool->tgid, stacks, count, &known->reserved_bytes, &known->stack_bytes) <= 0)
+			known->reserved_bytes = known->stack_bytes = TP_UNKNOWN;
+	}
+	pool->reserved_bytes = known->reserved_bytes;
+	pool->stack_bytes = known->stack_bytes;
+}
+
+static void look_around(struct collector *collector, struct report *report)
+{
+	if (collector->host)
+		host__read(collector->host, report);
+	report->io_urings = session__nr_io_urings(collector->session);
+	measure_unused_stacks(collector, report);
+}
+
 /* What a feature that is off would have measured is not known. */
 static void mark_unmeasured(const struct collector *collector, struct report *report)
 {
@@ -457,6 +491,7 @@ static void mark_unmeasured(const struct collector *collector, struct report *re
 int collector__report(struct collector *collector, bool final, struct report *report)
 {
 	struct session *session = collector->session;
+	struct tp_clients clients;
 	struct tp_queue queue;
 	uint32_t epoch;
 	int err;
@@ -468,6 +503,8 @@ int collector__report(struct collector *collector, bool final, struct report *re
 	collector->begin_ns = report->mono_ns;
 	session__read_queue(session, &queue);
 	requests__on_queue(collector->profile.requests, &queue, report->mono_ns);
+	session__read_clients(session, &clients);
+	clients__on_totals(&collector->profile.clients, &clients);
 	epoch = session__next_epoch(session);
 	err = collector__drain(collector);
 	if (!err)
@@ -485,6 +522,7 @@ int collector__report(struct collector *collector, bool final, struct report *re
 	if (err)
 		return log__fail(err, "cannot collect the interval: %s", strerror(-err));
 	sockets__report(collector->sockets, queue.backlog_max, report);
+	look_around(collector, report);
 	complete_slow_requests(collector, report);
 	name_locks(collector, report, final);
 	name_peers(collector);

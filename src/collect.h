@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "host.h"
 #include "names.h"
 #include "neighbours.h"
 #include "own_cost.h"
@@ -31,6 +32,8 @@ struct collector {
 	uint64_t lost_processes_before;
 	struct own_cost *cost;
 	struct resolver *resolver; /* NULL: addresses stay as they are */
+	struct host *host; /* NULL: not looked at */
+	struct report_pool pool; /* whose unused threads' stacks were measured last */
 	uint32_t *pids; /* of the report */
 	uint64_t begin_ns; /* of the interval */
 	bool sweep_due; /* connections may be gone without a close(2) */

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "json_finding.h"
 #include "json_value.h"
 
 /*
@@ -398,7 +399,8 @@ int json__write_interval(FILE *out, const struct report *r)
 	put(&w, o, "files", new_files(&w, r));
 	put(&w, o, "stolen_cpu", new_stolen_cpu(&w, r));
 	put(&w, o, "bursts", new_bursts(&w, r));
-	put_null(&w, o, "findings");
+	put(&w, o, "findings", new_findings(&w, r));
+	put(&w, o, "changes", new_changes(&w, r));
 	put(&w, o, "lost", new_lost(&w, r));
 	put(&w, o, "overhead", new_overhead(&w, r));
 	return finish(&w, out, o);

@@ -13,11 +13,13 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "baseline.h"
 #include "collect.h"
 #include "command.h"
 #include "escape.h"
 #include "feature.h"
 #include "folded.h"
+#include "findings.h"
 #include "json.h"
 #include "log.h"
 #include "pidns.h"
@@ -52,6 +54,9 @@ struct monitor {
 	struct scope scope; /* whose processes are the targets */
 	struct session *session;
 	struct collector collector;
+	struct report_feature features[NR_FEATURES + RIGHTS_NR_FEATURES];
+	struct findings *findings;
+	struct baseline *baseline; /* NULL: nothing to compare with */
 	struct writer writer;
 	struct command command;
 	int epoll_fd;
@@ -293,11 +298,11 @@ static int say_feature(struct monitor *m, const struct report_feature *feature)
 
 static int say_features(struct monitor *m)
 {
-	struct report_feature features[NR_FEATURES + RIGHTS_NR_FEATURES];
+	const struct report_feature *features = m->features;
 	int err = 0;
 
-	features__read(m->session, m->bursts_error, own_cost__error(m->collector.cost), features);
-	rights__features(&m->targets, features + NR_FEATURES);
+	features__read(m->session, m->bursts_error, own_cost__error(m->collector.cost), m->features);
+	rights__features(&m->targets, m->features + NR_FEATURES);
 	for (size_t i = 0; i < NR_FEATURES + RIGHTS_NR_FEATURES && !err; i++)
 		err = say_feature(m, &features[i]);
 	return err;
@@ -334,6 +339,11 @@ static int end_interval(struct monitor *m, bool final)
 	err = collector__report(&m->collector, final, &report);
 	if (err)
 		return err;
+	report.features = m->features;
+	report.nr_features = NR_FEATURES + RIGHTS_NR_FEATURES;
+	findings__judge(m->findings, &report);
+	if (m->baseline)
+		baseline__compare(m->baseline, &report);
 	report.partial = final && report.duration_ns + DRAIN_NS < m->options->interval_ns;
 	dropped = m->writer.dropped;
 	report.lost_reports = dropped - m->dropped_before;
@@ -482,6 +492,14 @@ static int check_folded(const struct options *options)
 	return err ? log__fail(err, "cannot write %s: %s", options->folded, strerror(-err)) : 0;
 }
 
+static int prepare_judgement(struct monitor *m)
+{
+	m->findings = findings__new();
+	if (!m->findings)
+		return log__fail(-ENOMEM, "no memory for findings");
+	return m->options->baseline ? baseline__read(m->options->baseline, &m->baseline) : 0;
+}
+
 int monitor__run(const struct options *options)
 {
 	struct monitor m = {
@@ -506,6 +524,8 @@ int monitor__run(const struct options *options)
 	if (!err)
 		err = check_folded(options);
 	if (!err)
+		err = prepare_judgement(&m);
+	if (!err)
 		err = probes__check_host();
 	if (!err)
 		err = attach(&m);
@@ -525,6 +545,8 @@ int monitor__run(const struct options *options)
 	/* The programs go before what they are read with; a command that we started is not left half-started. */
 	session__free(m.session);
 	collector__free(&m.collector);
+	findings__free(m.findings);
+	baseline__free(m.baseline);
 	command__free(&m.command);
 	targets__free(&m.targets);
 	writer__free(&m.writer);

@@ -29,6 +29,7 @@ enum {
 	OPT_CGROUP,
 	OPT_CONTAINER,
 	OPT_FOLDED,
+	OPT_BASELINE,
 };
 
 static const struct option long_options[] = {
@@ -50,6 +51,7 @@ static const struct option long_options[] = {
 	{ "cgroup", required_argument, NULL, OPT_CGROUP },
 	{ "container", required_argument, NULL, OPT_CONTAINER },
 	{ "folded", required_argument, NULL, OPT_FOLDED },
+	{ "baseline", required_argument, NULL, OPT_BASELINE },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "version", no_argument, NULL, 'V' },
 	{ "help", no_argument, NULL, 'h' },
@@ -76,6 +78,7 @@ static const char help_text[] =
 	"      --resolve           host and service names for the addresses of peers\n"
 	"      --folded FILE       at the end, write where threads waited, by state, one stack a line\n"
 	"                          for flame graph tools\n"
+	"      --baseline FILE     say what changed since FILE, the --json output of a good time\n"
 	"      --color WHEN        auto, always or never (auto: on a terminal)\n"
 	"      --switch-probe PROBE\n"
 	"                          see thread switches by sched_switch or by finish_task_switch\n"
@@ -196,6 +199,9 @@ static int parse_one(struct options *options, int option, const char *arg)
 	case OPT_MAX_OVERHEAD:
 		if (units__parse_percent(arg, 0.1, 100, &options->max_overhead_ratio))
 			return usage("--max-overhead", arg, "a percentage of one CPU, from 0.1 to 100");
+		return 0;
+	case OPT_BASELINE:
+		options->baseline = arg;
 		return 0;
 	case OPT_REFUSE:
 		options->refuse = arg;

@@ -13,7 +13,9 @@ int profile__init(struct profile *profile, const struct requests_config *config)
 	profile->lock_waits = lock_waits__new();
 	profile->waits = waits__new();
 	profile->steals = steals__new();
-	if (profile->requests && profile->threads && profile->locks && profile->lock_waits && profile->waits && profile->steals)
+	profile->pools = pools__new();
+	if (profile->requests && profile->threads && profile->locks && profile->lock_waits && profile->waits &&
+	    profile->steals && profile->pools)
 		return 0;
 	profile__free(profile);
 	return -ENOMEM;
@@ -27,6 +29,7 @@ void profile__free(struct profile *profile)
 	lock_waits__free(profile->lock_waits);
 	waits__free(profile->waits);
 	steals__free(profile->steals);
+	pools__free(profile->pools);
 	memset(profile, 0, sizeof(*profile));
 }
 
@@ -45,6 +48,9 @@ void profile__on_record(struct profile *profile, const struct tp_rec *rec)
 		err = threads__on_record(profile->threads, (const struct tp_rec_thread *)rec);
 		if (!err)
 			err = locks__on_thread(profile->locks, (const struct tp_rec_thread *)rec);
+		if (!err && !(((const struct tp_rec_thread *)rec)->flags & TP_THREAD_EXITED))
+			err = pools__on_thread(profile->pools, (const struct tp_rec_thread *)rec);
+		clients__on_thread(&profile->clients, (const struct tp_rec_thread *)rec);
 		break;
 	case TP_REC_LOCK:
 		err = lock_waits__on_record(profile->lock_waits, (const struct tp_rec_lock *)rec);
@@ -140,6 +146,8 @@ int profile__report(struct profile *profile, struct report *report)
 		complete_locks(profile);
 	waits__report(profile->waits, report);
 	steals__report(profile->steals, report);
+	pools__report(profile->pools, report);
+	clients__report(&profile->clients, report);
 	return err;
 }
 
@@ -151,4 +159,6 @@ void profile__next(struct profile *profile)
 	lock_waits__next(profile->lock_waits);
 	waits__next(profile->waits);
 	steals__next(profile->steals);
+	pools__next(profile->pools);
+	clients__next(&profile->clients);
 }

@@ -6,8 +6,10 @@
 #ifndef THREADPROF_PROFILE_H
 #define THREADPROF_PROFILE_H
 
+#include "client.h"
 #include "lock.h"
 #include "lock_waits.h"
+#include "pool.h"
 #include "report.h"
 #include "request.h"
 #include "steal.h"
@@ -21,6 +23,8 @@ struct profile {
 	struct waits *waits;
 	struct lock_waits *lock_waits;
 	struct steals *steals;
+	struct pools *pools;
+	struct clients clients;
 	uint64_t losses_before[TP_NR_LOSSES];
 	uint64_t events_before;
 	uint64_t out_of_memory; /* records that we had no memory for */

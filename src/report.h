@@ -42,7 +42,8 @@ struct report_holder {
 	uint32_t tid;
 	char comm[TP_COMM_LEN];		 /* "" where it is not known */
 	uint64_t ns;			 /* of others' waits that found it as the holder; waits at once count each */
-	uint64_t state_ns[TP_NR_STATES]; /* what it did in that time; adds up to ns, or to 0 where it is not known */
+	/* What it did in that time, its own waits for the lock left out; adds up to 0 where it is not known. */
+	uint64_t state_ns[TP_NR_STATES];
 };
 
 #define REPORT_MAX_HOLDERS 3
@@ -137,6 +138,59 @@ struct report_feature {
 	const char *remedy;
 };
 
+/* Threads whose names differ in digits only, some of which serve requests. */
+struct report_pool {
+	uint32_t tgid;
+	char name[TP_COMM_LEN]; /* with "#" for the digits */
+	uint64_t threads;
+	uint64_t unused;   /* never had a request since they were first seen */
+	uint64_t requests; /* that the others have answered since */
+	uint64_t stack_bytes; /* in memory, of the unused ones; TP_UNKNOWN: not measured */
+	uint64_t reserved_bytes; /* address space of the same stacks */
+};
+
+/* The CPUs that the target may use. */
+struct report_host {
+	bool known;
+	uint32_t cpus;
+	uint64_t idle_ns; /* of these CPUs together */
+	uint64_t throttled; /* times that a limit of the target's cgroup stopped it */
+	uint64_t throttled_ns;
+};
+
+#define REPORT_MAX_EVIDENCE 16
+
+/* One number (or name) that a finding stands on; the name has the unit. */
+struct report_evidence {
+	const char *name;
+	enum { EVIDENCE_COUNT, EVIDENCE_RATIO, EVIDENCE_TEXT, EVIDENCE_UNKNOWN } kind;
+	uint64_t count;
+	double ratio;
+	char text[256];
+};
+
+/* A cause, in one sentence, with its numbers. */
+struct report_finding {
+	const char *id;
+	char text[512];
+	char next[384]; /* what to look at, or to do */
+	double share; /* of the requests' time, explained by it */
+	bool now; /* false: it is not in this interval, but comes and goes */
+	uint64_t since_ns; /* monotonic clock, when it was first seen */
+	uint32_t seen;	   /* in so many of the last … */
+	uint32_t watched;  /* … intervals */
+	struct report_evidence evidence[REPORT_MAX_EVIDENCE];
+	size_t nr_evidence;
+};
+
+/* A number that differs from what it was in the baseline. */
+struct report_change {
+	const char *name; /* as in JSON */
+	char text[192];
+	double before;
+	double now;
+};
+
 struct report {
 	/* the interval */
 	struct timespec time; /* wall clock at its end */
@@ -174,6 +228,7 @@ struct report {
 	uint64_t accept_max;
 	uint64_t accept_limit;
 	uint64_t accept_overflows;
+	double accept_avg; /* over time, at least */
 
 	/* threads; meaningless unless have_threads */
 	bool have_threads;
@@ -185,6 +240,12 @@ struct report {
 	size_t nr_listed;
 	uint64_t rest_threads;			  /* threads that are not listed one by one */
 	uint64_t rest_state_ns[TP_NR_STATES];	  /* and what they did */
+
+	struct report_pool pool; /* the one with most unused threads */
+	struct report_host host;
+	uint64_t client_waits[TP_NR_CLIENT_WAITS]; /* by enum tp_client_wait, … */
+	uint64_t client_wait_ns[TP_NR_CLIENT_WAITS]; /* … how long clients kept the server waiting */
+	uint64_t io_urings; /* that the target has open */
 
 	bool have_locks;
 	const struct report_lock *locks; /* longest total wait first */
@@ -201,6 +262,14 @@ struct report {
 	bool have_bursts;
 	const struct report_burst *bursts; /* the largest thief first */
 	size_t nr_bursts;
+
+	const struct report_feature *features; /* those that are not simply on as well */
+	size_t nr_features;
+	const struct report_finding *findings; /* the one that explains most first */
+	size_t nr_findings;
+	bool have_baseline;
+	const struct report_change *changes; /* the largest first */
+	size_t nr_changes;
 
 	uint64_t lost[TP_NR_LOSSES];
 	uint64_t lost_processes; /* begins, execs and ends of the host's processes */

@@ -313,6 +313,7 @@ static void report_queue(const struct requests *requests, struct report *report)
 	/* A look between the two counters of one event may see less than nothing. */
 	report->queue_now = (int64_t)(queue->accepted - queue->dequeued) > 0 ? queue->accepted - queue->dequeued : 0;
 	report->queue_max = queue->max > report->queue_now ? queue->max : report->queue_now;
+	report->accept_avg = elapsed ? (double)(queue->backlog_ns - requests->queue_before.backlog_ns) / elapsed : 0;
 	report->queue_avg = elapsed && (int64_t)integral > 0 ? (double)integral / elapsed : 0;
 }
 

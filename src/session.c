@@ -456,6 +456,7 @@ int session__snapshot_threads(struct session *session, session_record_fn fn, voi
 
 int session__snapshot_sockets(struct session *session, session_record_fn fn, void *context)
 {
+	session->skel->bss->nr_io_urings = 0;
 	return iterate(session->skel->links.snapshot_sockets, fn, context);
 }
 
@@ -568,6 +569,16 @@ void session__read_queue(struct session *session, struct tp_queue *out)
 	depth = out->accepted - out->dequeued;
 	__atomic_store_n(&queue->max, depth > 0 ? depth : 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&queue->backlog_max, 0, __ATOMIC_RELAXED);
+}
+
+void session__read_clients(const struct session *session, struct tp_clients *clients)
+{
+	*clients = session->skel->bss->clients;
+}
+
+uint64_t session__nr_io_urings(const struct session *session)
+{
+	return session->skel->bss->nr_io_urings;
 }
 
 void session__read_losses(const struct session *session, uint64_t losses[TP_NR_LOSSES])

@@ -115,6 +115,12 @@ int session__sweep_fds(struct session *session, bool (*is_live)(void *context, u
 /* The counters of the accept queue; the maxima start anew. */
 void session__read_queue(struct session *session, struct tp_queue *queue);
 
+/* What clients kept waiting since the start. */
+void session__read_clients(const struct session *session, struct tp_clients *clients);
+
+/* Descriptors of io_uring instances that the last look at the sockets found. */
+uint64_t session__nr_io_urings(const struct session *session);
+
 /* Losses, and number of records that came through the ring buffer, since the start. */
 void session__read_losses(const struct session *session, uint64_t losses[TP_NR_LOSSES]);
 uint64_t session__nr_events(const struct session *session);

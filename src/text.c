@@ -420,6 +420,8 @@ int text__write_interval(FILE *out, const struct report *r, const struct text_op
 
 	line__init(&p.line, o->columns, o->color);
 	write_header(&p);
+	page__write_findings(&p);
+	page__write_changes(&p);
 	write_headline(&p);
 	write_alarms(&p);
 	write_metrics(&p);

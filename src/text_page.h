@@ -52,6 +52,8 @@ bool page__has_busy_time(const struct report *r);
 uint64_t page__wait_whole(const struct report *r);
 
 /* The tables, each with the blank line above it; nothing at all where there is nothing to say. */
+void page__write_findings(struct page *p);
+void page__write_changes(struct page *p);
 void page__write_locks(struct page *p);
 void page__write_peers(struct page *p);
 void page__write_files(struct page *p);

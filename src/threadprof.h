@@ -157,6 +157,14 @@ enum {
 	TP_THREAD_EXITED = 1,
 };
 
+/* What a connection's client keeps waiting. */
+enum tp_client_wait {
+	TP_CLIENT_NONE,
+	TP_CLIENT_SEND, /* a response: the client does not take what was sent */
+	TP_CLIENT_READ, /* the rest of a request: it was not sent */
+	TP_NR_CLIENT_WAITS,
+};
+
 /*
  * A thread's counters up to h.ts_ns, the stretch that is still open included: state_ns add up to
  * h.ts_ns - birth_ns. Written by the task iterator for living threads, into the ring buffer for a
@@ -180,6 +188,10 @@ struct tp_rec_thread {
 	__u64 lock_since; /* when it began */
 	__u32 lock_owner; /* as the thread itself would name it */
 	__u32 own_tid; /* the thread's id in its own PID namespace; tid: in threadprof's */
+	__u32 client_wait; /* enum tp_client_wait that is still open */
+	__u32 pad;
+	__u64 client_since; /* when it began */
+	__u64 user_sp; /* in user space: tells the thread's stack; 0: not known */
 };
 
 enum tp_process_what {
@@ -282,6 +294,8 @@ struct tp_conn {
 	__u64 handoff_ns;
 	__u32 owner_tid; /* the thread that has the request in hand */
 	__u32 pad2;
+	__u64 read_ns;	/* last read of the current request */
+	__u64 full_since; /* the client takes no more of the response; 0: it does */
 	struct tp_request r; /* the current or last request */
 };
 
@@ -379,6 +393,13 @@ struct tp_queue {
 	__u64 dequeued_ts_sum;
 	__u64 max; /* highest depth since userspace last set it */
 	__u64 backlog_max;
+	__u64 backlog_ns; /* connections that waited for accept(2), times how long: at least this much */
+};
+
+/* What clients kept waiting, by enum tp_client_wait; only ever added to. */
+struct tp_clients {
+	__u64 waits[TP_NR_CLIENT_WAITS];
+	__u64 wait_ns[TP_NR_CLIENT_WAITS];
 };
 
 #define TP_ASSERT_SIZE(type, bytes) _Static_assert(sizeof(type) == (bytes), #type " has changed its size")
@@ -387,10 +408,10 @@ TP_ASSERT_SIZE(struct tp_addr, 24);
 TP_ASSERT_SIZE(struct tp_request, 184);
 TP_ASSERT_SIZE(struct tp_rec_request, 200);
 TP_ASSERT_SIZE(struct tp_rec_conn, 104);
-TP_ASSERT_SIZE(struct tp_rec_thread, 176);
+TP_ASSERT_SIZE(struct tp_rec_thread, 200);
 TP_ASSERT_SIZE(struct tp_rec_process, 48);
 TP_ASSERT_SIZE(struct tp_rec_socket, 136);
-TP_ASSERT_SIZE(struct tp_conn, 320);
+TP_ASSERT_SIZE(struct tp_conn, 336);
 TP_ASSERT_SIZE(struct tp_rec_lock, 128);
 TP_ASSERT_SIZE(struct tp_rec_stack, 336 + TP_STACK_BYTES);
 TP_ASSERT_SIZE(struct tp_lock, 40);
