@@ -90,8 +90,26 @@ def check_report(report, exe):
     tp.assert_at_least("CPU time that the workers took", stolen, 100 * MS)
     tp.assert_close("the same, burst by burst", sum(b["stolen_ns"] for b in bursts), stolen, rel=0.05)
     check_who_took_most(report, exe, stolen)
+    check_findings(report, exe)
     tp.assert_no_loss(report)
     return bursts
+
+
+def check_findings(report, exe):
+    """The first lines of the report say it all."""
+    text = ""
+    for interval in report.intervals:
+        if not any(b["exe"] == exe for b in interval["bursts"]):
+            continue
+        finding = interval["findings"][0]
+        text = finding["text"]
+        tp.assert_equal("the finding on top", finding["id"], "cpu_stolen")
+        tp.assert_equal("executable", finding["evidence"]["executable"], exe)
+        tp.assert_equal("launched by", finding["evidence"]["launched_by"].split(" > ")[-2:], ["likecron", "sh"])
+        tp.assert_true("worker and launcher in the text", "spawn" in text and "likecron > sh" in text)
+        tp.assert_true("how many", "50 short-lived processes" in text)
+        print("# %s" % text)
+    tp.assert_true("the period in the text: %s" % text, "every 10.0 s" in text)
 
 
 def check_who_took_most(report, exe, stolen):
