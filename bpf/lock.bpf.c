@@ -48,6 +48,9 @@ struct {
 	__type(value, struct tp_lock);
 } locks SEC(".maps");
 
+/* False: the states of threads are all that is asked for. */
+const volatile bool counts_locks = true;
+
 /* Address ranges whose futexes are of a known kind: CPython's GIL. Written by userspace. */
 struct tp_range lock_ranges[TP_MAX_RANGES];
 __u32 nr_lock_ranges;
@@ -243,14 +246,20 @@ enum tp_state lock__classify(struct thread *t, struct task_struct *task, struct 
 		futex__look_around(&f);
 	kind = futex__kind(&f, t->tgid, regs__sp(regs));
 	t->lock_addr = futex__lock_addr(&f, kind);
-	t->lock_kind = kind;
 	t->lock_owner = 0;
 	holder__forget(t);
 	if (!futex__is_pi(&f))
 		t->lock_ns = 0; /* else the kernel may go on waiting in the same call */
+	if (kind == TP_LOCK_MUTEX || kind == TP_LOCK_RWLOCK || kind == TP_LOCK_GIL)
+		t->lock_owner = futex__owner(&f, kind);
+	t->lock_in_call = f.addr - t->call.addr < TP_LOCK_BYTES;
+	if (t->lock_in_call) {
+		t->lock_addr = t->call.addr;
+		kind = t->call.kind;
+	}
+	t->lock_kind = kind;
 	if (kind == TP_LOCK_MUTEX || kind == TP_LOCK_RWLOCK || kind == TP_LOCK_GIL) {
 		t->block_what = BLOCK_LOCK;
-		t->lock_owner = futex__owner(&f, kind);
 		if (t->lock_owner)
 			holder__ask(t);
 		return TP_LOCK;
@@ -279,9 +288,17 @@ void lock__account(struct thread *t, __u32 tgid)
 {
 	struct tp_lock_key key = { .addr = t->lock_addr, .tgid = tgid, .kind = t->lock_kind,
 				   .epoch = epoch };
-	struct tp_lock *lock = bpf_map_lookup_elem(&locks, &key), first = {};
+	struct tp_lock *lock, first = {};
 
+	if (!counts_locks)
+		return;
 	t->lock_ns += t->block_ns;
+	if (t->lock_in_call) {
+		t->call.waits++;
+		t->call.wait_ns += t->block_ns;
+		t->lock_in_call = 0;
+	}
+	lock = bpf_map_lookup_elem(&locks, &key);
 	if (!lock) {
 		bpf_map_update_elem(&locks, &key, &first, BPF_NOEXIST);
 		lock = bpf_map_lookup_elem(&locks, &key);

@@ -112,6 +112,8 @@ static const __u8 syscall_class[NR_SYSCALLS] = {
 	[455] = SC_FUTEX_WAIT,
 };
 
+#define RETURN_ADDRESS_BYTES 8 /* that a return takes off the stack */
+
 static __always_inline long regs__nr(struct pt_regs *regs)
 {
 	return regs->orig_ax;
@@ -215,6 +217,8 @@ static const __u8 syscall_class[NR_SYSCALLS] = {
 	[449] = SC_FUTEX_WAITV,
 	[455] = SC_FUTEX_WAIT,
 };
+
+#define RETURN_ADDRESS_BYTES 0 /* that a return takes off the stack */
 
 static __always_inline long regs__nr(struct pt_regs *regs)
 {

@@ -57,6 +57,19 @@ struct tentative_wait {
 	__u32 pad;
 };
 
+/* The call of a lock function that a thread is in. */
+struct lock_call {
+	__u64 addr; /* of the lock; 0: in none */
+	__u64 enter_ns;
+	__u64 sp; /* at the function's begin */
+	__u64 ip;
+	__u64 wait_ns; /* what the scheduler saw of waits inside */
+	__u32 waits;
+	__u32 kind;    /* enum tp_lock_kind */
+	__u32 chained; /* functions that this one goes on in, with the same return */
+	__u32 tgid;    /* as threadprof sees it */
+};
+
 /*
  * A target's thread, from its adoption to its end. Only the thread itself and the scheduler code that
  * switches or wakes it write here, and those never overlap: sched_switch(prev) comes before the kernel
@@ -146,6 +159,10 @@ struct thread {
 	__u64 unsampled_ns;
 	__u32 stack_state;
 	__s32 block_nr; /* of the system call that the last blocked stretch was in; below 0: in none */
+
+	__u32 lock_in_call; /* it is the lock of the call below */
+	struct lock_call call;
+	__u32 pad_call;
 };
 
 #define RUNQ_NOWHERE 0xffffffff /* runq_cpu: not counted on any run queue */

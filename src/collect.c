@@ -234,6 +234,20 @@ int collector__start(struct collector *collector)
 
 /* --- records --- */
 
+/* A child that is about to be another program, or to end at once, is not worth its probes. */
+#define PROBES_DELAY_NS (NS_PER_SEC / 20)
+
+static void tell_lock_probes(struct collector *collector, const struct tp_rec_process *rec)
+{
+	uint64_t due_ns = rec->h.ts_ns + PROBES_DELAY_NS;
+
+	if (rec->what == TP_PROCESS_EXIT)
+		lock_probes__on_exit(collector->lock_probes, rec->tgid);
+	else if (rec->what == TP_PROCESS_FORK || rec->what == TP_PROCESS_EXEC)
+		collector->profile.out_of_memory +=
+			lock_probes__on_process(collector->lock_probes, rec->tgid, true, due_ns) != 0;
+}
+
 static void on_process(struct collector *collector, const struct tp_rec_process *rec)
 {
 	struct target_process *process;
@@ -266,6 +280,8 @@ static void on_process(struct collector *collector, const struct tp_rec_process 
 		collector->sweep_due = true;
 		break;
 	}
+	if (collector->lock_probes)
+		tell_lock_probes(collector, rec);
 }
 
 static void on_record(void *context, const struct tp_rec *rec)
@@ -290,6 +306,8 @@ int collector__drain(struct collector *collector)
 	/* What may still be on its way from the last time has room as well. */
 	stacks = collector->stacks_of_all ? STACKS_OF_ALL_AT_ONCE : STACKS_AT_ONCE;
 	session__allow_stacks(collector->session, stacks__room(collector->stacks) >= 2 * stacks ? stacks : 0);
+	if (collector->lock_probes)
+		lock_probes__run(collector->lock_probes, clock__now_ns());
 	if (err >= 0 && collector->neighbours)
 		err = neighbours__drain(collector->neighbours);
 	return err < 0 ? err : 0;
@@ -310,6 +328,14 @@ static void on_lock(void *context, const void *key, const void *value)
 	struct collector *collector = context;
 
 	if (locks__on_sum(collector->profile.locks, key, value))
+		collector->profile.out_of_memory++;
+}
+
+static void on_lock_calls(void *context, const void *key, const void *value)
+{
+	struct collector *collector = context;
+
+	if (lock_calls__on_sum(collector->profile.lock_calls, key, value))
 		collector->profile.out_of_memory++;
 }
 
@@ -355,6 +381,7 @@ static int take_sums(struct collector *collector, uint32_t epoch)
 {
 	static const session_sum_fn takers[NR_SUMS] = {
 		[SUMS_LOCKS] = on_lock,
+		[SUMS_LOCK_CALLS] = on_lock_calls,
 		[SUMS_PEERS] = on_peer,
 		[SUMS_FILES] = on_file,
 		[SUMS_THIEVES] = on_thief,
@@ -394,7 +421,7 @@ static void name_locks(struct collector *collector, const struct report *report,
 {
 	uint64_t patience_ms = final ? STACKS_PATIENCE_MS : report->duration_ns / 20000000;
 	size_t count;
-	struct report_lock *locks = locks__list(collector->profile.locks, &count);
+	struct report_lock *locks = profile__locks(&collector->profile, &count);
 
 	if (count)
 		stacks__settle(collector->stacks, patience_ms < STACKS_PATIENCE_MS ? patience_ms : STACKS_PATIENCE_MS);
@@ -482,6 +509,8 @@ static void mark_unmeasured(const struct collector *collector, struct report *re
 {
 	if (!session__has(collector->session, SESSION_REQUESTS))
 		report->have_requests = false;
+	if (!collector->counts_locks)
+		report->have_locks = false;
 	if (!session__has(collector->session, SESSION_SOCKETS))
 		report->have_accept_queue = false;
 	if (!session__has(collector->session, SESSION_MIGRATE))
@@ -528,6 +557,8 @@ int collector__report(struct collector *collector, bool final, struct report *re
 	name_peers(collector);
 	report_cost(collector, report);
 	mark_unmeasured(collector, report);
+	if (collector->lock_probes)
+		lock_probes__report(collector->lock_probes, report);
 	return 0;
 }
 

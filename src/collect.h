@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "host.h"
+#include "lock_probes.h"
 #include "names.h"
 #include "neighbours.h"
 #include "own_cost.h"
@@ -29,6 +30,8 @@ struct collector {
 	struct stacks *stacks;
 	bool stacks_of_all; /* come, and are kept for collector__write_folded() */
 	struct neighbours *neighbours; /* NULL: the host's other processes are not seen */
+	struct lock_probes *lock_probes; /* NULL: not asked for; not owned */
+	bool counts_locks;
 	uint64_t lost_processes_before;
 	struct own_cost *cost;
 	struct resolver *resolver; /* NULL: addresses stay as they are */

@@ -104,3 +104,12 @@ void features__read(const struct session *session, int bursts_error, int cost_er
 	if (cost_error == -EPERM)
 		features[i].remedy = "run as root: statistics take CAP_SYS_ADMIN";
 }
+
+const struct report_feature *feature__locks(enum locks_source source)
+{
+	static const struct report_feature on = { .name = "locks", .state = "on" };
+	static const struct report_feature off = { .name = "locks", .state = "off", .reason = "asked for with --locks=off",
+						   .remedy = "--locks=scheduler, or --locks=uprobe" };
+
+	return source == LOCKS_OFF ? &off : &on;
+}

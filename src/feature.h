@@ -17,4 +17,7 @@
 void features__read(const struct session *session, int bursts_error, int cost_error,
 		    struct report_feature features[NR_FEATURES]);
 
+/* What is measured of locks, as asked for: not LOCKS_UPROBE, of which src/lock_probes.c knows more. */
+const struct report_feature *feature__locks(enum locks_source source);
+
 #endif /* THREADPROF_FEATURE_H */

@@ -207,6 +207,41 @@ static void put_stack(struct writer *w, struct json_object *o, const struct repo
 	put(w, o, "stack", list);
 }
 
+static void put_lock_calls(struct writer *w, struct json_object *o, const struct report_lock_calls *c)
+{
+	bool have = c->calls > 0;
+	struct json_object *latency = NULL;
+
+	put_u64_if(w, o, "acquisitions", have, c->calls - c->failed);
+	put_u64_if(w, o, "failed", have, c->failed);
+	put_u64_if(w, o, "contended", have, c->contended);
+	put_double_if(w, o, "contended_ratio", have, (double)c->contended / (double)c->calls);
+	if (have) {
+		latency = new_object(w);
+		put_u64(w, latency, "count", c->calls);
+		put_u64(w, latency, "sum", c->call_ns);
+		put_u64(w, latency, "mean", c->call_ns / c->calls);
+		put_u64(w, latency, "max", c->max_ns);
+	}
+	put(w, o, "latency_ns", latency);
+}
+
+static struct json_object *new_lock_probes(struct writer *w, const struct report *r)
+{
+	const struct report_lock_probes *p = &r->lock_probes;
+	struct json_object *o;
+
+	if (!p->are_asked_for)
+		return NULL;
+	o = new_object(w);
+	put_bool(w, o, "active", p->are_in);
+	put_u64(w, o, "calls", p->calls);
+	put_u64_if(w, o, "call_cost_ns", p->call_cost_ns > 0, p->call_cost_ns);
+	put_u64_if(w, o, "cost_ns", p->call_cost_ns > 0, p->cost_ns);
+	put_text(w, o, "reason", p->reason, SIZE_MAX);
+	return o;
+}
+
 static struct json_object *new_locks(struct writer *w, const struct report *r)
 {
 	struct json_object *list;
@@ -228,7 +263,7 @@ static struct json_object *new_locks(struct writer *w, const struct report *r)
 		put_u64_if(w, o, "timeouts", l->timeouts != TP_UNKNOWN, l->timeouts);
 		put_u64_if(w, o, "interrupted", l->interrupted != TP_UNKNOWN, l->interrupted);
 		put_waits(w, o, "wait_ns", l);
-		put_null(w, o, "acquisitions");
+		put_lock_calls(w, o, &l->calls);
 		put_u64_if(w, o, "owner_tid", l->owner_tid != 0, l->owner_tid);
 		put_holders(w, o, l);
 		put_field_text(w, o, "site", l->site);
@@ -395,6 +430,7 @@ int json__write_interval(FILE *out, const struct report *r)
 	put(&w, o, "threads", new_threads(&w, r));
 	put(&w, o, "threads_rest", new_threads_rest(&w, r));
 	put(&w, o, "locks", new_locks(&w, r));
+	put(&w, o, "lock_probes", new_lock_probes(&w, r));
 	put(&w, o, "peers", new_peers(&w, r));
 	put(&w, o, "files", new_files(&w, r));
 	put(&w, o, "stolen_cpu", new_stolen_cpu(&w, r));

@@ -168,12 +168,36 @@ static int find_targets(struct monitor *m)
 	return err;
 }
 
+/* Such a probe is a perf event, which takes CAP_SYS_ADMIN, also for the processes to come. */
+static bool probes_one_by_one(const struct monitor *m)
+{
+	struct session_lock_calls calls;
+
+	return session__lock_calls(m->session, &calls) && !calls.is_multi;
+}
+
 static void drop_rights(void)
 {
 	int err = rights__drop();
 
 	if (err)
 		log__warn("cannot give up the rights that are no longer needed: %s", strerror(-err));
+}
+
+/* Before the target's threads are adopted, from when on all counts: no wait is seen without its call. */
+static int probe_locks(struct monitor *m)
+{
+	uint64_t now_ns = clock__now_ns();
+	int err = 0;
+
+	m->collector.lock_probes = lock_probes__new(m->session, m->options->max_overhead_ratio);
+	if (!m->collector.lock_probes)
+		return -ENOMEM;
+	/* A command is not itself before its exec, which will be told. */
+	for (size_t i = 0; i < m->targets.nr && !err && !m->options->command; i++)
+		err = lock_probes__on_process(m->collector.lock_probes, m->targets.list[i].tgid, false, now_ns);
+	lock_probes__run(m->collector.lock_probes, now_ns);
+	return err;
 }
 
 static int attach(struct monitor *m)
@@ -184,6 +208,7 @@ static int attach(struct monitor *m)
 		.ring_bytes = options->ring_bytes,
 		.max_overhead_ratio = options->max_overhead_ratio,
 		.switch_probe = options->switch_probe,
+		.locks = options->locks,
 		.refuse = options->refuse,
 		.stacks_of_all = options->folded,
 	};
@@ -207,7 +232,8 @@ static int attach(struct monitor *m)
 	m->bursts_error = neighbours__new(&neighbours);
 	cost = own_cost__new(m->session, neighbours, options->max_overhead_ratio);
 	/* After the last attach, before the first thread of ours. */
-	drop_rights();
+	if (!probes_one_by_one(m))
+		drop_rights();
 	err = collector__init(&m->collector, m->session, &m->targets, &requests, options->resolve);
 	if (!err && !cost)
 		err = -ENOMEM;
@@ -220,6 +246,9 @@ static int attach(struct monitor *m)
 	}
 	if (!err && options->folded)
 		collector__keep_stacks(&m->collector);
+	m->collector.counts_locks = options->locks != LOCKS_OFF;
+	if (!err && options->locks == LOCKS_UPROBE)
+		err = probe_locks(m);
 	if (!err)
 		err = collector__start(&m->collector);
 	if (err)
@@ -296,6 +325,16 @@ static int say_feature(struct monitor *m, const struct report_feature *feature)
 	return m->options->json ? submit(m, NULL, feature) : 0;
 }
 
+/* What is measured of locks may change while we run. */
+static int say_locks(struct monitor *m)
+{
+	struct report_feature feature;
+
+	if (!m->collector.lock_probes || !lock_probes__feature(m->collector.lock_probes, &feature))
+		return 0;
+	return say_feature(m, &feature);
+}
+
 static int say_features(struct monitor *m)
 {
 	const struct report_feature *features = m->features;
@@ -305,7 +344,9 @@ static int say_features(struct monitor *m)
 	rights__features(&m->targets, m->features + NR_FEATURES);
 	for (size_t i = 0; i < NR_FEATURES + RIGHTS_NR_FEATURES && !err; i++)
 		err = say_feature(m, &features[i]);
-	return err;
+	if (!err && m->options->locks != LOCKS_UPROBE)
+		err = say_feature(m, feature__locks(m->options->locks));
+	return err ? err : say_locks(m);
 }
 
 static void say_attached(const struct monitor *m)
@@ -383,7 +424,8 @@ static int drain(struct monitor *m)
 		err = collector__sweep_if_due(&m->collector);
 	if (err)
 		return log__fail(err, "cannot read what the kernel recorded: %s", strerror(-err));
-	if (collector__mind_cost(&m->collector, &changed))
+	err = say_locks(m);
+	if (!err && collector__mind_cost(&m->collector, &changed))
 		err = say_feature(m, &changed);
 	if (!err)
 		err = check_written(writer__flush(&m->writer));
@@ -462,6 +504,8 @@ static int finish(struct monitor *m)
 
 	if (!counted_out && !m->writer.closed)
 		err = end_interval(m, true);
+	if (m->collector.lock_probes)
+		lock_probes__detach(m->collector.lock_probes);
 	session__detach(m->session);
 	if (!err && m->options->folded) {
 		err = collector__write_folded(&m->collector, m->options->folded);
@@ -543,6 +587,7 @@ int monitor__run(const struct options *options)
 		err = finish(&m);
 
 	/* The programs go before what they are read with; a command that we started is not left half-started. */
+	lock_probes__free(m.collector.lock_probes);
 	session__free(m.session);
 	collector__free(&m.collector);
 	findings__free(m.findings);

@@ -30,6 +30,7 @@ enum {
 	OPT_CONTAINER,
 	OPT_FOLDED,
 	OPT_BASELINE,
+	OPT_LOCKS,
 };
 
 static const struct option long_options[] = {
@@ -47,6 +48,7 @@ static const struct option long_options[] = {
 	{ "refuse", required_argument, NULL, OPT_REFUSE },
 	{ "force-fallback", required_argument, NULL, OPT_FORCE_FALLBACK },
 	{ "switch-probe", required_argument, NULL, OPT_SWITCH_PROBE },
+	{ "locks", required_argument, NULL, OPT_LOCKS },
 	{ "max-overhead", required_argument, NULL, OPT_MAX_OVERHEAD },
 	{ "cgroup", required_argument, NULL, OPT_CGROUP },
 	{ "container", required_argument, NULL, OPT_CONTAINER },
@@ -83,6 +85,8 @@ static const char help_text[] =
 	"      --switch-probe PROBE\n"
 	"                          see thread switches by sched_switch or by finish_task_switch\n"
 	"                          (auto: what the kernel offers, in this order)\n"
+	"      --locks SOURCE      scheduler: waits, at no cost; uprobe: every call of a lock function,\n"
+	"                          at a cost, see --max-overhead; off (scheduler)\n"
 	"      --max-overhead PERCENT\n"
 	"                          of one CPU that measuring may take from the target (5)\n"
 	"  -v, --verbose           say more about what the kernel answers\n"
@@ -117,6 +121,19 @@ static int parse_color(struct options *options, const char *arg)
 		options->color = COLOR_NEVER;
 	else
 		return usage("--color", arg, "auto, always or never");
+	return 0;
+}
+
+static int parse_locks(struct options *options, const char *arg)
+{
+	if (!strcmp(arg, "scheduler"))
+		options->locks = LOCKS_SCHEDULER;
+	else if (!strcmp(arg, "uprobe"))
+		options->locks = LOCKS_UPROBE;
+	else if (!strcmp(arg, "off"))
+		options->locks = LOCKS_OFF;
+	else
+		return usage("--locks", arg, "scheduler, uprobe or off");
 	return 0;
 }
 
@@ -196,6 +213,8 @@ static int parse_one(struct options *options, int option, const char *arg)
 		return parse_ring_bytes(options, arg);
 	case OPT_SWITCH_PROBE:
 		return parse_switch_probe(options, arg);
+	case OPT_LOCKS:
+		return parse_locks(options, arg);
 	case OPT_MAX_OVERHEAD:
 		if (units__parse_percent(arg, 0.1, 100, &options->max_overhead_ratio))
 			return usage("--max-overhead", arg, "a percentage of one CPU, from 0.1 to 100");

@@ -25,6 +25,7 @@ struct options {
 	const char *folded; /* file for the stacks of waits; NULL: none */
 	enum { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER } color;
 	enum switch_probe switch_probe;
+	enum locks_source locks;
 	double max_overhead_ratio; /* see struct session_config */
 	bool verbose;
 	uint64_t ring_bytes; /* 0: default */

@@ -11,11 +11,12 @@ int profile__init(struct profile *profile, const struct requests_config *config)
 	profile->threads = threads__new();
 	profile->locks = locks__new();
 	profile->lock_waits = lock_waits__new();
+	profile->lock_calls = lock_calls__new();
 	profile->waits = waits__new();
 	profile->steals = steals__new();
 	profile->pools = pools__new();
-	if (profile->requests && profile->threads && profile->locks && profile->lock_waits && profile->waits &&
-	    profile->steals && profile->pools)
+	if (profile->requests && profile->threads && profile->locks && profile->lock_waits && profile->lock_calls &&
+	    profile->waits && profile->steals && profile->pools)
 		return 0;
 	profile__free(profile);
 	return -ENOMEM;
@@ -27,6 +28,7 @@ void profile__free(struct profile *profile)
 	threads__free(profile->threads);
 	locks__free(profile->locks);
 	lock_waits__free(profile->lock_waits);
+	lock_calls__free(profile->lock_calls);
 	waits__free(profile->waits);
 	steals__free(profile->steals);
 	pools__free(profile->pools);
@@ -120,11 +122,18 @@ static void name_holders(struct profile *profile, struct report_lock *lock)
 	lock->nr_holders = kept;
 }
 
+struct report_lock *profile__locks(const struct profile *profile, size_t *count)
+{
+	struct report_lock *locks = lock_calls__list(profile->lock_calls, count);
+
+	return locks ?: locks__list(profile->locks, count);
+}
+
 /* The single waits tell of the locks that are listed how long, by whom held, and how ended. */
 static void complete_locks(struct profile *profile)
 {
 	size_t count;
-	struct report_lock *locks = locks__list(profile->locks, &count);
+	struct report_lock *locks = profile__locks(profile, &count);
 
 	for (size_t i = 0; i < count; i++) {
 		struct report_lock *lock = &locks[i];
@@ -143,6 +152,8 @@ int profile__report(struct profile *profile, struct report *report)
 	if (!err)
 		err = locks__report(profile->locks, report);
 	if (!err)
+		err = lock_calls__report(profile->lock_calls, report);
+	if (!err)
 		complete_locks(profile);
 	waits__report(profile->waits, report);
 	steals__report(profile->steals, report);
@@ -157,6 +168,7 @@ void profile__next(struct profile *profile)
 	threads__next(profile->threads);
 	locks__next(profile->locks);
 	lock_waits__next(profile->lock_waits);
+	lock_calls__next(profile->lock_calls);
 	waits__next(profile->waits);
 	steals__next(profile->steals);
 	pools__next(profile->pools);

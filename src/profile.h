@@ -10,6 +10,7 @@
 #include "lock.h"
 #include "lock_waits.h"
 #include "pool.h"
+#include "lock_call.h"
 #include "report.h"
 #include "request.h"
 #include "steal.h"
@@ -20,6 +21,7 @@ struct profile {
 	struct requests *requests;
 	struct threads *threads;
 	struct locks *locks;
+	struct lock_calls *lock_calls;
 	struct waits *waits;
 	struct lock_waits *lock_waits;
 	struct steals *steals;
@@ -49,6 +51,9 @@ void profile__on_counters(struct profile *profile, const uint64_t losses[TP_NR_L
 
 /* Fills the report with what the reducers hold. -ENOMEM, or 0. Valid until profile__next(). */
 int profile__report(struct profile *profile, struct report *report);
+
+/* The locks of that report, for whoever adds names and places. */
+struct report_lock *profile__locks(const struct profile *profile, size_t *count);
 
 /* The next interval begins. */
 void profile__next(struct profile *profile);

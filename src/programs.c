@@ -28,6 +28,8 @@ const struct program programs[] = {
 	{ "holder_switch", SESSION_HOLDERS, false, 1U << WAY_BTF_TRACEPOINT }, /* after sched_switch */
 	{ "request_sys_exit", SESSION_REQUESTS, false, ALL_WAYS },
 	{ "snapshot_sockets", SESSION_SOCKETS, false, ALL_WAYS },
+	{ "lock_call_enter", SESSION_LOCK_CALLS, false, ALL_WAYS },
+	{ "lock_call_return", SESSION_LOCK_CALLS, false, ALL_WAYS },
 	{ NULL, 0, false, 0 },
 };
 

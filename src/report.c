@@ -11,6 +11,7 @@ const char *const tp_loss_names[TP_NR_LOSSES] = {
 	[TP_LOSS_RING_BUFFER] = "ring_buffer",	       [TP_LOSS_CONN_MAP] = "conn_map_full",
 	[TP_LOSS_DETAIL_MAP] = "detail_map_full",      [TP_LOSS_THREAD] = "thread_storage",
 	[TP_LOSS_CLOCK_BACKWARDS] = "clock_backwards", [TP_LOSS_UNMATCHED] = "unmatched",
+	[TP_LOSS_LOCK_CALL] = "lock_calls",
 };
 
 const char *tp_lock_kind_name(uint32_t kind)

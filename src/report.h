@@ -49,6 +49,15 @@ struct report_holder {
 #define REPORT_MAX_HOLDERS 3
 #define REPORT_MAX_STACK 24
 
+/* Calls of lock functions, which only probes on these see. */
+struct report_lock_calls {
+	uint64_t calls; /* 0: none was seen, or there are no probes */
+	uint64_t failed; /* came back without the lock: tried in vain, or ran out of time */
+	uint64_t contended; /* had to sleep */
+	uint64_t call_ns; /* from begin to return, all together */
+	uint64_t max_ns;
+};
+
 struct report_lock {
 	uint64_t addr;
 	uint32_t tgid;
@@ -71,6 +80,7 @@ struct report_lock {
 	/* The whole stack there, the innermost frame first; each as in site. Valid as long as the report. */
 	const char *const *stack;
 	size_t nr_stack;
+	struct report_lock_calls calls;
 };
 
 struct report_peer {
@@ -191,6 +201,16 @@ struct report_change {
 	double now;
 };
 
+/* The probes on lock functions, and what they cost the target in the interval. */
+struct report_lock_probes {
+	bool are_asked_for;
+	bool are_in; /* false: in no process: they could not be put in, or cost too much and were taken away */
+	uint64_t calls;
+	uint64_t call_cost_ns; /* as measured at the start; 0: it was not */
+	uint64_t cost_ns;
+	const char *reason; /* why they are not in all processes; "": they are */
+};
+
 struct report {
 	/* the interval */
 	struct timespec time; /* wall clock at its end */
@@ -250,6 +270,7 @@ struct report {
 	bool have_locks;
 	const struct report_lock *locks; /* longest total wait first */
 	size_t nr_locks;
+	struct report_lock_probes lock_probes;
 	bool have_peers;
 	const struct report_peer *peers;
 	size_t nr_peers;

@@ -18,6 +18,7 @@
 #include "probes.h"
 #include "programs.h"
 #include "threadprof.skel.h"
+#include "uprobe.h"
 
 /* Where connections can't be allocated one by one: 25 MB for all of them. */
 #define PREALLOCATED_CONNS 65536
@@ -34,6 +35,7 @@ struct session {
 	struct probes probes;
 	int part_error[SESSION_NR_PARTS];
 	bool stacks_of_all;
+	bool has_uprobe_multi;
 	uint64_t nr_events;
 	int nr_drained; /* by the session__drain() that runs */
 	session_record_fn fn; /* of the session__drain() that runs */
@@ -114,6 +116,22 @@ static void choose_maps(struct session *session)
 	}
 }
 
+/* A program for many probes in one link must say so when it is loaded. */
+static void choose_locks(struct session *session, const struct session_config *config)
+{
+	struct threadprof_bpf *skel = session->skel;
+	bool has_calls = !session->part_error[SESSION_LOCK_CALLS];
+
+	skel->rodata->counts_locks = config->locks != LOCKS_OFF;
+	bpf_map__set_autocreate(skel->maps.lock_calls, has_calls);
+	session->has_uprobe_multi = has_calls && uprobe__has_multi() &&
+				    (!config->refuse || strcmp(config->refuse, "uprobe_multi"));
+	if (!session->has_uprobe_multi)
+		return;
+	bpf_program__set_expected_attach_type(skel->progs.lock_call_enter, UPROBE_MULTI_ATTACH_TYPE);
+	bpf_program__set_expected_attach_type(skel->progs.lock_call_return, UPROBE_MULTI_ATTACH_TYPE);
+}
+
 static void configure(struct session *session, const struct session_config *config)
 {
 	struct threadprof_bpf *skel = session->skel;
@@ -134,6 +152,7 @@ static void configure(struct session *session, const struct session_config *conf
 		session->part_error[SESSION_HOLDERS] = -EOPNOTSUPP;
 	choose_programs(session);
 	choose_maps(session);
+	choose_locks(session, config);
 }
 
 static int open_and_load(struct session *session, const struct session_config *config)
@@ -264,6 +283,8 @@ static int refuse(struct session *session, const char *name)
 {
 	const struct program *program = program__find(name);
 
+	if (!strcmp(name, "uprobe_multi"))
+		return 0; /* choose_locks() does */
 	if (!program || program->required)
 		return log__fail(-EINVAL, "there is no optional program \"%s\"", name);
 	session->part_error[program->part] = -EOPNOTSUPP;
@@ -291,6 +312,8 @@ int session__open(const struct session_config *config, struct session **out)
 		return -ENOMEM;
 	session->stacks_of_all = config->stacks_of_all;
 	libbpf_set_print(on_libbpf_print);
+	if (config->locks != LOCKS_UPROBE)
+		session->part_error[SESSION_LOCK_CALLS] = -ENODATA;
 	err = probes__read_kernel(&session->probes);
 	if (!err && config->refuse)
 		err = refuse(session, config->refuse);
@@ -340,7 +363,8 @@ int session__attach(struct session *session)
 	for (const struct program *program = programs; program->name; program++) {
 		int err;
 
-		if (!is_used(session, program) || program->part == SESSION_REGS)
+		/* Where a lock function is, only the target's mappings tell: src/lock_probes.c attaches to it. */
+		if (!is_used(session, program) || program->part == SESSION_REGS || program->part == SESSION_LOCK_CALLS)
 			continue;
 		err = attach(session, program);
 		if (err && program->required)
@@ -602,6 +626,8 @@ static struct bpf_map *sums_map(const struct session *session, enum session_sums
 	switch (which) {
 	case SUMS_LOCKS:
 		return session->skel->maps.locks;
+	case SUMS_LOCK_CALLS:
+		return session->skel->maps.lock_calls;
 	case SUMS_PEERS:
 		return session->skel->maps.peers;
 	case SUMS_FILES:
@@ -615,6 +641,7 @@ static uint32_t epoch_of(enum session_sums which, const void *key)
 {
 	switch (which) {
 	case SUMS_LOCKS:
+	case SUMS_LOCK_CALLS:
 		return ((const struct tp_lock_key *)key)->epoch;
 	case SUMS_PEERS:
 		return ((const struct tp_peer_key *)key)->epoch;
@@ -647,11 +674,27 @@ int session__take_sums(struct session *session, enum session_sums which, uint32_
 		       void *context)
 {
 	const struct bpf_map *map = sums_map(session, which);
+	bool is_there = which != SUMS_LOCK_CALLS || !session->part_error[SESSION_LOCK_CALLS];
 	struct sum_walk walk = {
 		.which = which, .epoch = epoch, .map_fd = bpf_map__fd(map), .fn = fn, .context = context,
 	};
 
-	return each_entry(map, on_sum_entry, &walk);
+	return is_there ? each_entry(map, on_sum_entry, &walk) : 0;
+}
+
+bool session__lock_calls(const struct session *session, struct session_lock_calls *calls)
+{
+	struct threadprof_bpf *skel = session->skel;
+
+	if (session->part_error[SESSION_LOCK_CALLS])
+		return false;
+	*calls = (struct session_lock_calls){
+		.guard = &skel->bss->lock_guard,
+		.enter_fd = bpf_program__fd(skel->progs.lock_call_enter),
+		.return_fd = bpf_program__fd(skel->progs.lock_call_return),
+		.is_multi = session->has_uprobe_multi,
+	};
+	return true;
 }
 
 void session__allow_stacks(struct session *session, unsigned int count)

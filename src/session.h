@@ -23,13 +23,21 @@ enum switch_probe {
 	SWITCH_PROBE_FUNCTION,	 /* a kprobe on finish_task_switch() */
 };
 
+/* What is measured of locks. */
+enum locks_source {
+	LOCKS_SCHEDULER, /* waits, as the scheduler sees them */
+	LOCKS_UPROBE,	 /* and every call of a lock function, by probes in the target */
+	LOCKS_OFF,
+};
+
 struct session_config {
 	enum switch_probe switch_probe;
+	enum locks_source locks;
 	bool follow_forks;
 	bool stacks_of_all; /* send stacks of all waits, not only of those for locks */
 	double max_overhead_ratio; /* of one CPU, that measuring may take from the target; in (0, 1] */
 	size_t ring_bytes; /* 0: the default; otherwise a power of two and a multiple of the page size */
-	/* Name of an optional program that is taken as refused by the kernel; NULL: none. */
+	/* Name of an optional program, or "uprobe_multi", that is taken as refused by the kernel; NULL: none. */
 	const char *refuse;
 };
 
@@ -53,6 +61,7 @@ enum session_part {
 	SESSION_REQUESTS, /* sys_exit */
 	SESSION_SOCKETS,  /* the task_file iterator: connections that were open before us, accept queues */
 	SESSION_HOLDERS,  /* a second sched_switch: what holders of locks do while others wait */
+	SESSION_LOCK_CALLS, /* uprobes on lock functions; not loaded unless LOCKS_UPROBE asks for them */
 	SESSION_NR_PARTS,
 };
 
@@ -128,8 +137,8 @@ uint64_t session__nr_events(const struct session *session);
 /* Ends an epoch and returns its number: the sums of waits go to the next one. */
 uint32_t session__next_epoch(struct session *session);
 
-/* The sums of waits by lock, peer, file and CPU thief. */
-enum session_sums { SUMS_LOCKS, SUMS_PEERS, SUMS_FILES, SUMS_THIEVES, NR_SUMS };
+/* The sums of waits by lock, of calls by lock, of waits by peer, file and CPU thief. */
+enum session_sums { SUMS_LOCKS, SUMS_LOCK_CALLS, SUMS_PEERS, SUMS_FILES, SUMS_THIEVES, NR_SUMS };
 
 typedef void (*session_sum_fn)(void *context, const void *key, const void *value);
 
@@ -139,6 +148,17 @@ int session__take_sums(struct session *session, enum session_sums which, uint32_
 
 /* How many stacks may be sent as records from now on. */
 void session__allow_stacks(struct session *session, unsigned int count);
+
+/* What puts probes on lock functions needs; valid as long as the session. */
+struct session_lock_calls {
+	struct tp_lock_guard *guard;
+	int enter_fd; /* the programs */
+	int return_fd;
+	bool is_multi; /* they were loaded for many probes in one link, see uprobe.h */
+};
+
+/* False: the programs are not there. */
+bool session__lock_calls(const struct session *session, struct session_lock_calls *calls);
 
 /* Tells the kernel side which addresses are of a lock of a known kind. At most TP_MAX_RANGES are kept. */
 void session__set_lock_ranges(struct session *session, const struct tp_range *ranges, size_t count);

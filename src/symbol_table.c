@@ -225,3 +225,27 @@ bool symbol_table__find(int fd, bool dynamic, const char *name, uint64_t *addr, 
 	}
 	return found;
 }
+
+bool symbol_table__find_functions(int fd, bool dynamic, const char *const *names, size_t nr, uint64_t *addrs)
+{
+	struct section section = { 0 };
+	GElf_Sym symbol;
+	bool found = false;
+	size_t i = 0;
+
+	memset(addrs, 0, nr * sizeof(*addrs));
+	if (section__open(&section, fd, dynamic))
+		return false;
+	while (section__next(&section, &i, true, &symbol)) {
+		const char *at = elf_strptr(section.elf, section.strings, symbol.st_name);
+
+		for (size_t j = 0; at && j < nr; j++) {
+			if (strcmp(at, names[j]))
+				continue;
+			addrs[j] = symbol.st_value;
+			found = true;
+		}
+	}
+	elf_end(section.elf);
+	return found;
+}

@@ -42,4 +42,10 @@ bool symbol_table__name(const struct symbol_table *table, const struct symbol *s
 /* Looks for a data symbol by name without keeping a table; the same sections. */
 bool symbol_table__find(int fd, bool dynamic, const char *name, uint64_t *addr, uint64_t *size);
 
+/*
+ * Looks for functions by name: fills @addrs with the address of each of the @nr @names, 0 where there is none.
+ * False if there is none at all.
+ */
+bool symbol_table__find_functions(int fd, bool dynamic, const char *const *names, size_t nr, uint64_t *addrs);
+
 #endif /* THREADPROF_SYMBOL_TABLE_H */

@@ -497,3 +497,24 @@ uint64_t symbols__version(const struct symbols *symbols)
 {
 	return symbols->hash;
 }
+
+void symbols__each_code_file(struct symbols *symbols, symbols_code_file_fn fn, void *context)
+{
+	const struct maps *maps = &symbols->maps;
+
+	for (size_t i = 0; i < maps->nr; i++) {
+		const struct map *map = &maps->list[i];
+		struct symbols_code_file module = { .path = maps->files[map->file].path };
+		bool seen = false;
+
+		/* A file's mappings follow one another. */
+		for (const struct map *m = map; !seen && m > maps->list && m[-1].file == map->file; m--)
+			seen = m[-1].exec;
+		if (!map->exec || seen)
+			continue;
+		module.elf = elf_of(symbols, map);
+		module.is_program = !strcmp(module.path, symbols->exe);
+		if (module.elf)
+			fn(context, &module);
+	}
+}

@@ -81,4 +81,18 @@ void symbols__each_module(struct symbols *symbols, symbols_module_fn fn, void *c
 /* Changes when the mappings have changed. */
 uint64_t symbols__version(const struct symbols *symbols);
 
+struct elf_file;
+
+/* A program or library whose code is mapped. Valid during the call only. */
+struct symbols_code_file {
+	const struct elf_file *elf;
+	const char *path; /* as the process sees it */
+	bool is_program;
+};
+
+typedef void (*symbols_code_file_fn)(void *context, const struct symbols_code_file *module);
+
+/* Calls @fn once for each file that the process has code of. */
+void symbols__each_code_file(struct symbols *symbols, symbols_code_file_fn fn, void *context);
+
 #endif /* THREADPROF_SYMBOLS_H */

@@ -362,6 +362,7 @@ static void write_losses(struct page *p)
 		[TP_LOSS_THREAD] = { "threads", "no room for their counters" },
 		[TP_LOSS_CLOCK_BACKWARDS] = { "stretches of time", "the clock ran backwards" },
 		[TP_LOSS_UNMATCHED] = { "connections", "gone before a look at them" },
+		[TP_LOSS_LOCK_CALL] = { "calls of lock functions", "their return was not seen" },
 	};
 
 	if (any_lost(p->r))
@@ -424,8 +425,10 @@ int text__write_interval(FILE *out, const struct report *r, const struct text_op
 	page__write_changes(&p);
 	write_headline(&p);
 	write_alarms(&p);
+	page__write_lock_probes(&p);
 	write_metrics(&p);
 	page__write_locks(&p);
+	page__write_lock_calls(&p);
 	page__write_peers(&p);
 	page__write_files(&p);
 	page__write_thieves(&p);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause) */
 /*
  * What the files of the text output share: text.c writes head, metrics and cost, text_tables.c the
- * tables.
+ * tables, text_lock_calls.c what probes on lock functions tell.
  */
 #ifndef THREADPROF_TEXT_PAGE_H
 #define THREADPROF_TEXT_PAGE_H
@@ -55,11 +55,15 @@ uint64_t page__wait_whole(const struct report *r);
 void page__write_findings(struct page *p);
 void page__write_changes(struct page *p);
 void page__write_locks(struct page *p);
+void page__write_lock_calls(struct page *p);
 void page__write_peers(struct page *p);
 void page__write_files(struct page *p);
 void page__write_thieves(struct page *p);
 void page__write_bursts(struct page *p);
 void page__write_slow_requests(struct page *p);
 void page__write_threads(struct page *p);
+
+/* What is to be said of the probes on lock functions, in lines that begin with "!!". */
+void page__write_lock_probes(struct page *p);
 
 #endif /* THREADPROF_TEXT_PAGE_H */

@@ -98,9 +98,13 @@ static void write_lock(struct page *p, const struct report_lock *lock, size_t na
 void page__write_locks(struct page *p)
 {
 	const struct report *r = p->r;
-	size_t shown = min_size(r->nr_locks, p->o->top_waits), name_columns;
+	size_t nr = r->nr_locks, shown, name_columns;
 	struct line *l;
 
+	/* Where calls are seen, there are locks without a wait; they come last. */
+	while (nr && r->locks[nr - 1].calls.calls && !r->locks[nr - 1].waits && !r->locks[nr - 1].wait_ns)
+		nr--;
+	shown = min_size(nr, p->o->top_waits);
 	if (!r->have_locks || !shown)
 		return;
 	l = start_table(p);
@@ -116,7 +120,7 @@ void page__write_locks(struct page *p)
 	page__end_line(p);
 	for (size_t i = 0; i < shown; i++)
 		write_lock(p, &r->locks[i], name_columns);
-	write_more(p, r->nr_locks, shown);
+	write_more(p, nr, shown);
 }
 
 #define WAIT_COLUMNS (9 + 11 + 11 + 10)

@@ -47,6 +47,7 @@ enum tp_loss {
 	TP_LOSS_THREAD,		 /* no storage for a thread: its time is not accounted */
 	TP_LOSS_CLOCK_BACKWARDS, /* a stretch that would have been negative; taken as 0 */
 	TP_LOSS_UNMATCHED,	 /* an accepted fd whose file was gone before we could look at it */
+	TP_LOSS_LOCK_CALL,	 /* a call of a lock function whose return was not seen */
 	TP_NR_LOSSES,
 };
 
@@ -90,6 +91,7 @@ enum tp_rec_kind {
 	TP_REC_SOCKET = 5,
 	TP_REC_LOCK = 6,
 	TP_REC_STACK = 7,
+	TP_REC_LOCK_GUARD = 8, /* the probes on lock functions cost too much: a struct tp_rec, no more */
 };
 
 struct tp_rec {
@@ -332,6 +334,33 @@ struct tp_lock {
 	__u64 unsampled_ns; /* waited since the last stack was */
 };
 
+/*
+ * Calls of lock functions on one lock; key: struct tp_lock_key with the lock's own address. The seen_… are
+ * what struct tp_lock of this lock has of the same calls: a call can hold several waits.
+ */
+struct tp_lock_calls {
+	__u64 calls;
+	__u64 failed; /* of them: came back without the lock */
+	__u64 call_ns;
+	__u64 max_ns;
+	__u64 contended; /* calls that the thread slept in */
+	__u64 contended_ns;
+	__u64 seen_waits;
+	__u64 seen_wait_ns;
+};
+
+#define TP_LOCK_BYTES 64 /* pthread_rwlock_t, the largest lock there is, has 56 */
+
+/* Keeps what probes on lock functions cost below a limit. Written by both sides. */
+struct tp_lock_guard {
+	__u64 price_ns; /* time in which the target may lose as much as one call costs */
+	__u64 paid_until_ns;
+	__u64 calls; /* since the start */
+	__u64 tripped_ns; /* when it was too much; 0: never */
+	__u32 own_tgid; /* threadprof's, while it measures what a call costs; else 0 */
+	__u32 on;
+};
+
 struct tp_peer_key {
 	__u32 epoch;
 	__u32 pad;
@@ -415,5 +444,7 @@ TP_ASSERT_SIZE(struct tp_conn, 336);
 TP_ASSERT_SIZE(struct tp_rec_lock, 128);
 TP_ASSERT_SIZE(struct tp_rec_stack, 336 + TP_STACK_BYTES);
 TP_ASSERT_SIZE(struct tp_lock, 40);
+TP_ASSERT_SIZE(struct tp_lock_calls, 64);
+TP_ASSERT_SIZE(struct tp_lock_guard, 40);
 
 #endif /* THREADPROF_H */

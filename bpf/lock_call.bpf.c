@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: (GPL-2.0 OR BSD-2-Clause)
+/*
+ * Calls of lock functions (pthread_mutex_lock and its like), by a probe at a function's begin and one at its
+ * return. Only for --locks=uprobe: a probe costs the target microseconds at each call, contended or not.
+ * The scheduler goes on to see the waits inside; a call carries what it saw, so that a wait counts once.
+ *
+ * The guard: each call uses up some of the time that the target may lose. Paid for in advance is at most one
+ * second, so that the share of a CPU that may be lost holds over any longer time. Beyond it the probes do
+ * nothing from this moment on, and userspace is woken to take them away.
+ */
+#include "threadprof.bpf.h"
+#include "syscalls.bpf.h"
+
+#define NS_PER_SEC 1000000000ULL
+#define EOWNERDEAD 130
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct tp_lock_key);
+	__type(value, struct tp_lock_calls);
+} lock_calls SEC(".maps");
+
+struct tp_lock_guard lock_guard;
+
+/* Of threadprof itself, while it measures what a call costs. */
+static struct lock_call own_call;
+
+static __always_inline void guard__trip(__u64 now)
+{
+	struct tp_rec *rec;
+
+	if (__sync_lock_test_and_set(&lock_guard.tripped_ns, now))
+		return;
+	lock_guard.on = 0;
+	rec = bpf_ringbuf_reserve(&events, sizeof(*rec), 0);
+	if (!rec)
+		return; /* userspace looks at the guard whenever it drains */
+	rec__head(rec, TP_REC_LOCK_GUARD, sizeof(*rec), now);
+	bpf_ringbuf_submit(rec, BPF_RB_FORCE_WAKEUP);
+}
+
+/* False: the target would lose too much time. A race between two CPUs may forget a call, never the limit. */
+static __always_inline bool guard__pay(__u64 now)
+{
+	__u64 paid_until = lock_guard.paid_until_ns;
+
+	__sync_fetch_and_add(&lock_guard.calls, 1);
+	if (paid_until < now)
+		__sync_val_compare_and_swap(&lock_guard.paid_until_ns, paid_until, now);
+	paid_until = __sync_fetch_and_add(&lock_guard.paid_until_ns, lock_guard.price_ns);
+	if ((__s64)(paid_until - now) <= (__s64)NS_PER_SEC)
+		return true;
+	guard__trip(now);
+	return false;
+}
+
+/* The call that the current thread is in; NULL: it is no target's. While we measure, there are only our own. */
+static __always_inline struct lock_call *current__call(struct task_struct *task)
+{
+	struct thread *t;
+
+	if (lock_guard.own_tgid) {
+		own_call.tgid = lock_guard.own_tgid;
+		return &own_call;
+	}
+	if (!task__may_be_target(task))
+		return NULL;
+	t = thread__get(task);
+	if (!t)
+		return NULL;
+	t->call.tgid = t->tgid;
+	return &t->call;
+}
+
+/*
+ * A lock function may do its work in another one that has a probe as well: by a jump at its end (the same
+ * stack pointer) or by a call (musl; a program with a function of this name around that of the library). The
+ * outermost one counts.
+ */
+static __always_inline bool call__is_inside(const struct lock_call *call, __u64 addr, __u64 sp, __u64 ip)
+{
+	return call->addr == addr && call->ip != ip && sp <= call->sp;
+}
+
+SEC("uprobe")
+int lock_call_enter(struct pt_regs *ctx)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	__u64 addr = PT_REGS_PARM1(ctx), sp = PT_REGS_SP(ctx), ip = PT_REGS_IP(ctx), now;
+	struct lock_call *call;
+
+	if (!lock_guard.on)
+		return 0;
+	now = bpf_ktime_get_ns();
+	if (!guard__pay(now))
+		return 0;
+	call = current__call(task);
+	if (!call)
+		return 0;
+	if (call->addr) {
+		if (call__is_inside(call, addr, sp, ip)) {
+			call->chained += sp == call->sp;
+			return 0;
+		}
+		/* Left by longjmp(), or a signal's handler that takes a lock in the middle of it. */
+		loss__count(TP_LOSS_LOCK_CALL);
+	}
+	call->addr = addr;
+	call->sp = sp;
+	call->ip = ip;
+	call->kind = bpf_get_attach_cookie(ctx);
+	call->chained = 0;
+	call->waits = 0;
+	call->wait_ns = 0;
+	call->enter_ns = now;
+	return 0;
+}
+
+static __always_inline void call__add(const struct lock_call *call, bool got_it, __u64 ns)
+{
+	struct tp_lock_key key = { .addr = call->addr, .tgid = call->tgid, .kind = call->kind, .epoch = epoch };
+	struct tp_lock_calls *sum = bpf_map_lookup_elem(&lock_calls, &key), first = {};
+
+	if (!sum) {
+		bpf_map_update_elem(&lock_calls, &key, &first, BPF_NOEXIST);
+		sum = bpf_map_lookup_elem(&lock_calls, &key);
+		if (!sum) {
+			loss__count(TP_LOSS_DETAIL_MAP);
+			return;
+		}
+	}
+	__sync_fetch_and_add(&sum->calls, 1);
+	__sync_fetch_and_add(&sum->call_ns, ns);
+	if (ns > sum->max_ns)
+		sum->max_ns = ns;
+	if (!got_it)
+		__sync_fetch_and_add(&sum->failed, 1);
+	if (!call->waits)
+		return;
+	__sync_fetch_and_add(&sum->contended, 1);
+	__sync_fetch_and_add(&sum->contended_ns, ns);
+	__sync_fetch_and_add(&sum->seen_waits, call->waits);
+	__sync_fetch_and_add(&sum->seen_wait_ns, call->wait_ns);
+}
+
+/*
+ * There are kernels that do not trace every switch (see thread__came_on_unseen()): then the wait that the call
+ * has just had is still open, and would be accounted after the call.
+ */
+static __always_inline void current__end_unseen_wait(struct task_struct *task, __u64 now)
+{
+	struct thread *t;
+
+	if (!active || lock_guard.own_tgid || !task__may_be_target(task))
+		return;
+	t = thread__get(task);
+	if (!t || !t->lock_in_call || t->block_what != BLOCK_LOCK)
+		return;
+	if (t->state != TP_CPU)
+		thread__came_on_unseen(t, task, now);
+	block__account(t, t->tgid);
+}
+
+SEC("uretprobe")
+int lock_call_return(struct pt_regs *ctx)
+{
+	__u64 sp = PT_REGS_SP(ctx) - RETURN_ADDRESS_BYTES, now = bpf_ktime_get_ns();
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct lock_call *call = current__call(task);
+	int result = PT_REGS_RC(ctx);
+
+	/* Not that of the call that we saw begin: it began before we came, or is a part of it. */
+	if (!call || !call->addr || call->sp != sp)
+		return 0;
+	if (call->chained) {
+		call->chained--;
+		return 0;
+	}
+	current__end_unseen_wait(task, now);
+	call__add(call, !result || result == EOWNERDEAD, now - call->enter_ns);
+	call->addr = 0;
+	return 0;
+}
