@@ -25,7 +25,7 @@ BUILD_NEEDS="cc clang bpftool pkg-config"
 STATIC_NEEDS="static-libraries"
 VM_NEEDS="qemu busybox-static python3"
 UNIT_NEEDS="sanitizers cmocka c++"
-SYSTEM_NEEDS="bats setpriv unshare setcap python3 nginx redis-server wrk jdk curl tmux strace"
+SYSTEM_NEEDS="bats setpriv unshare setcap python3 nginx redis-server wrk jdk curl tmux strace musl"
 CROSS_NEEDS="cross-cc clang bpftool pkg-config"
 # What a test compares with, and leaves out where the system has no package of it.
 SYSTEM_EXTRAS="execsnoop musl-gcc"
@@ -64,6 +64,7 @@ musl-gcc      musl-tools                   musl-gcc                     musl-dev
 curl          curl                         curl                         curl                     curl
 tmux          tmux                         tmux                         tmux                     tmux
 strace        strace                       strace                       strace                   strace
+musl          musl-tools                   musl-gcc                     musl-devel-static        musl
 redis-benchmark redis-tools                redis                        redis                    redis
 perf          linux-perf|linux-tools-generic perf                       perf                     perf
 bpftrace      bpftrace                     bpftrace                     bpftrace                 bpftrace
@@ -150,6 +151,7 @@ have() {
 	sanitizers) compiles -fsanitize=address,undefined ;;
 	# Debian's python3-minimal has the command without the library.
 	python3) python3 -c 'import http.server, json' 2>/dev/null ;;
+	musl) command -v musl-gcc >/dev/null ;;
 	jdk) command -v java >/dev/null && command -v javac >/dev/null ;;
 	pkg-config | bats | setpriv | unshare | setcap | nginx | redis-server | redis-benchmark | wrk | musl-gcc | curl | tmux | \
 		strace | perf | bpftrace | execsnoop | offcputime)

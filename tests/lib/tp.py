@@ -408,10 +408,10 @@ def workload_path(name):
 class Workload:
     """A known-answer program: is ready, starts on a line, tells the truth, ends with its input."""
 
-    def __init__(self, name, *arguments, command=None):
-        """command: how it is started, where not by its path."""
-        self.process = start_process((command or [workload_path(name)]) + list(arguments),
-                                     stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    def __init__(self, name, *arguments, command=None, process=None):
+        """command: how it is started, where not by its path; process: one that becomes it."""
+        self.process = process or start_process((command or [workload_path(name)]) + list(arguments),
+                                                stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self._rest = b""
         self.ready = self._read("ready", PATIENCE_S)
         self.pid = self.ready["pid"]

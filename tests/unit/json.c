@@ -323,6 +323,9 @@ static void test_waits(void **state)
 	assert_u64(o, "locks.0.holders.0.state_ns.disk", 47850000000);
 	assert_null_at(o, "locks.1.site");
 	assert_null_at(o, "locks.1.stack");
+	assert_null_at(o, "locks.0.contended_ratio");
+	assert_null_at(o, "locks.0.latency_ns");
+	assert_null_at(o, "lock_probes");
 	assert_u64(o, "locks.0.owner_tid", 4250);
 	assert_null_at(o, "locks.1.owner_tid");
 	assert_null_at(o, "locks.1.name");
@@ -350,11 +353,50 @@ static void test_waits(void **state)
 	sample__free(&s);
 }
 
+static void test_lock_calls(void **state)
+{
+	struct sample s;
+	struct json_object *o;
+
+	(void)state;
+	sample__init(&s);
+	s.locks[0].calls = (struct report_lock_calls){ .calls = 1000, .failed = 10, .contended = 250, .call_ns = 5000000,
+						       .max_ns = 900000 };
+	s.r.lock_probes = (struct report_lock_probes){ .are_asked_for = true, .are_in = true, .calls = 1001,
+						       .call_cost_ns = 11000, .cost_ns = 11011000, .reason = "" };
+	o = interval(&s.r);
+	assert_u64(o, "locks.0.acquisitions", 990);
+	assert_u64(o, "locks.0.failed", 10);
+	assert_u64(o, "locks.0.contended", 250);
+	assert_double(o, "locks.0.contended_ratio", 0.25);
+	assert_u64(o, "locks.0.latency_ns.count", 1000);
+	assert_u64(o, "locks.0.latency_ns.sum", 5000000);
+	assert_u64(o, "locks.0.latency_ns.mean", 5000);
+	assert_u64(o, "locks.0.latency_ns.max", 900000);
+	/* of this one no call was seen */
+	assert_null_at(o, "locks.1.acquisitions");
+	assert_null_at(o, "locks.1.latency_ns");
+	assert_bool(o, "lock_probes.active", true);
+	assert_u64(o, "lock_probes.calls", 1001);
+	assert_u64(o, "lock_probes.call_cost_ns", 11000);
+	assert_u64(o, "lock_probes.cost_ns", 11011000);
+	assert_null_at(o, "lock_probes.reason");
+	json_object_put(o);
+	s.r.lock_probes = (struct report_lock_probes){ .are_asked_for = true, .reason = "the kernel says no" };
+	o = interval(&s.r);
+	assert_bool(o, "lock_probes.active", false);
+	assert_null_at(o, "lock_probes.call_cost_ns");
+	assert_null_at(o, "lock_probes.cost_ns");
+	assert_text(o, "lock_probes.reason", "the kernel says no");
+	json_object_put(o);
+	sample__free(&s);
+}
+
 static void test_losses_and_cost(void **state)
 {
 	static const char *const names[] = { "ring_buffer",    "conn_map_full",	  "detail_map_full",
 					     "thread_storage", "clock_backwards", "unmatched",
-					     "processes",
+					     "lock_calls",     "processes",
 					     "reports" };
 	struct sample s;
 	struct json_object *o;
@@ -374,6 +416,7 @@ static void test_losses_and_cost(void **state)
 	assert_u64(o, "lost.thread_storage", 103);
 	assert_u64(o, "lost.clock_backwards", 104);
 	assert_u64(o, "lost.unmatched", 105);
+	assert_u64(o, "lost.lock_calls", 106);
 	assert_u64(o, "lost.processes", 8);
 	assert_u64(o, "lost.reports", 7);
 	assert_u64(o, "overhead.events", 90027);
@@ -631,6 +674,7 @@ int main(void)
 		cmocka_unit_test(test_slow_requests),
 		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_waits),
+		cmocka_unit_test(test_lock_calls),
 		cmocka_unit_test(test_losses_and_cost),
 		cmocka_unit_test(test_unmeasured_is_null),
 		cmocka_unit_test(test_threads_without_requests),

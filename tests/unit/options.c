@@ -102,6 +102,7 @@ static void test_defaults(void **state)
 	assert_int_equal(options.ring_bytes, 0);
 	assert_null(options.refuse);
 	assert_int_equal(options.force_fallback, 0);
+	assert_int_equal(options.locks, LOCKS_SCHEDULER);
 	assert_string_equal(said[0], "");
 	assert_string_equal(said[1], "");
 }
@@ -113,7 +114,8 @@ static void test_everything_at_once(void **state)
 	(void)state;
 	assert_int_equal(PARSE(&options, "-fvp", "1,2", "-i0.5", "-n", "3", "-d", "7", "--json", "--slow=20",
 			       "--top", "5", "--color=always", "--ring-bytes=8192", "--refuse", "x",
-			       "--max-overhead=2.5", "--force-fallback=tp_btf", "--force-fallback", "prev_state"), 0);
+			       "--max-overhead=2.5", "--force-fallback=tp_btf", "--force-fallback", "prev_state",
+			       "--locks=uprobe"), 0);
 	assert_string_equal(options.pids, "1,2");
 	assert_true(options.follow);
 	assert_true(options.verbose);
@@ -127,6 +129,7 @@ static void test_everything_at_once(void **state)
 	assert_int_equal(options.ring_bytes, 8192);
 	assert_string_equal(options.refuse, "x");
 	assert_int_equal(options.force_fallback, FALLBACK_BIT(FALLBACK_TP_BTF) | FALLBACK_BIT(FALLBACK_PREV_STATE));
+	assert_int_equal(options.locks, LOCKS_UPROBE);
 	assert_float_equal(options.max_overhead_ratio, 0.025, 1e-9);
 }
 
@@ -136,7 +139,8 @@ static void test_long_forms(void **state)
 
 	(void)state;
 	assert_int_equal(PARSE(&options, "--pid=9", "--follow", "--interval=2", "--count=4", "--duration=6",
-			       "--verbose", "--color=never"), 0);
+			       "--verbose", "--color=never", "--locks=off"), 0);
+	assert_int_equal(options.locks, LOCKS_OFF);
 	assert_string_equal(options.pids, "9");
 	assert_true(options.follow && options.verbose);
 	assert_int_equal(options.interval_ns, 2 * SEC);
@@ -209,6 +213,8 @@ static void test_bad_words(void **state)
 	ASSERT_REFUSED("--color", "-p1", "--color=yes");
 	ASSERT_REFUSED("--color", "-p1", "--color=AUTO");
 	ASSERT_REFUSED("--color", "-p1", "--color=autox");
+	ASSERT_REFUSED("--locks", "-p1", "--locks=uprobes");
+	ASSERT_REFUSED("--locks", "-p1", "--locks=");
 }
 
 static void test_options_that_are_not(void **state)

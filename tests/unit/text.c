@@ -174,6 +174,38 @@ static void test_tables(void **state)
 	sample__free(&s);
 }
 
+static void test_lock_calls(void **state)
+{
+	static const char reason[] = "the probes on lock functions were taken away: 45,276/s calls at 11.7 us each cost more "
+				     "than 5.0 % of a CPU";
+	struct sample s;
+	char *text;
+
+	(void)state;
+	sample__init(&s);
+	text = plain(&s.r);
+	assert_has_not(text, "calls for locks");
+	free(text);
+	s.locks[0].calls = (struct report_lock_calls){ .calls = 1000, .failed = 10, .contended = 250, .call_ns = 5000000,
+						       .max_ns = 900000 };
+	/* never waited for: it is in the one table only */
+	s.locks[2].calls = (struct report_lock_calls){ .calls = 7, .call_ns = 700, .max_ns = 120 };
+	s.r.lock_probes = (struct report_lock_probes){ .are_asked_for = true, .reason = reason };
+	text = plain(&s.r);
+	assert_has(text, "\ncalls for locks                  kind   acquired  contended       mean       max\n"
+			 "api-server:work_queue_mutex..   mutex        990       25 %    5.00 us    900 us\n"
+			 "0xffffffffffffff80              futex          7        0 %     100 ns    120 ns\n");
+	assert_null(strstr(strstr(text, "0xffffffffffffff80") + 1, "0xffffffffffffff80"));
+	assert_has(text, "\n!! the probes on lock functions were taken away: 45,276/s calls at 11.7 us each\n"
+			 "   cost more than 5.0 % of a CPU\n");
+	free(text);
+	s.r.lock_probes.reason = "";
+	text = plain(&s.r);
+	assert_has_not(text, "!! the probes");
+	free(text);
+	sample__free(&s);
+}
+
 static void test_tables_are_cut_and_say_so(void **state)
 {
 	const struct text_options o = { .top_threads = 2, .top_waits = 1, .top_slow = 1 };
@@ -338,7 +370,7 @@ static void test_losses_are_loud(void **state)
 		s.r.lost[i] = 1;
 	s.r.lost_reports = 1;
 	text = plain(&s.r);
-	for (size_t i = 0; i < 7; i++) {
+	for (size_t i = 0; i < TP_NR_LOSSES + 1; i++) {
 		char *loss = strstr(text, "!! LOST");
 
 		assert_non_null(loss);
@@ -475,6 +507,7 @@ int main(void)
 		cmocka_unit_test(test_head),
 		cmocka_unit_test(test_metrics),
 		cmocka_unit_test(test_tables),
+		cmocka_unit_test(test_lock_calls),
 		cmocka_unit_test(test_tables_are_cut_and_say_so),
 		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_idle_threads_have_no_rows),

@@ -1,0 +1,306 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause)
+"""Calls of lock functions (--locks=uprobe), and that looking at them harms nobody."""
+import os
+import statistics
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import tp
+from tp import test
+
+ALL = ("--locks=uprobe", "--max-overhead", "100", "-i", "60")
+TRIES = 3
+C_FLAGS = ["-std=gnu11", "-D_GNU_SOURCE", "-O2", "-g", "-pthread"]
+
+_built = {}
+
+
+def build(name, *flags, compiler="cc"):
+    """The workload `name`, built in another way."""
+    key = (name, compiler) + flags
+    if key not in _built:
+        _built[key] = os.path.join(tp._build_dir.name, "%s-%d" % (name, len(_built)))
+        source = os.path.join(tp.ROOT, "tests", "workload", name + ".c")
+        subprocess.run([compiler] + C_FLAGS + list(flags) + ["-o", _built[key], source], check=True, timeout=60)
+    return _built[key]
+
+
+def locks_by_addr(report):
+    return {int(lock["addr"], 16): lock for lock in report.last("locks") or []}
+
+
+def observe(start, *options):
+    workload = start()
+    profiler = tp.Threadprof("-p", str(workload.pid), *options)
+    truth = workload.run()
+    report = profiler.stop()
+    workload.end()
+    return truth["locks"], report
+
+
+def is_exact(truth, report):
+    seen = locks_by_addr(report)
+    locks = [(t, seen.get(int(t["addr"], 16))) for t in truth]
+    return all(lock and lock["waits"] == lock["contended"] == t["waits"] and
+               abs(lock["wait_ns"]["sum"] / t["wait_ns"] - 1) < 0.01 for t, lock in locks)
+
+
+def assert_exact(truth, report, names=True):
+    seen = locks_by_addr(report)
+    for t in truth:
+        lock = seen.get(int(t["addr"], 16))
+        if not lock:
+            tp.note_failure("%s: not there" % t["name"])
+            continue
+        for key in ("kind", "acquisitions", "failed", "waits") + (("name",) if names else ()):
+            tp.assert_equal("%s: %s" % (t["name"], key), lock[key], t[key])
+        tp.assert_equal("%s: contended" % t["name"], lock["contended"], t["waits"])
+        tp.assert_close("%s: time waited" % t["name"], lock["wait_ns"]["sum"], t["wait_ns"], rel=0.01, abs_ns=0)
+    tp.assert_equal("lost calls", report.lost()["lock_calls"], 0)
+
+
+def check_exact(start, *options, names=True):
+    # A thread that loses its CPU between its look at the clock and its call spoils a run: the time is too long,
+    # or a call with a time limit has no time left to sleep in.
+    for _ in range(TRIES):
+        truth, report = observe(start, *(ALL + options))
+        if is_exact(truth, report):
+            break
+    assert_exact(truth, report, names)
+    return report
+
+
+def locks_feature(report):
+    """What was said last."""
+    return [r for r in report.records if r.get("type") == "feature" and r["name"] == "locks"][-1]
+
+
+# ---- exact, wherever the functions are -----------------------------------------------------------
+
+@test("every lock: acquisitions and waits exact, the time waited within 1 %")
+def exact():
+    report = check_exact(lambda: tp.Workload("locks"))
+    tp.assert_equal("state", locks_feature(report)["state"], "on")
+    tp.assert_at_least("what the calls cost", report.last("lock_probes.cost_ns"), 1)
+
+
+@test("a static program")
+def static_program():
+    check_exact(lambda: tp.Workload("locks", command=[build("locks", "-static")]))
+
+
+@test("musl, dynamic and static")
+def musl():
+    check_exact(lambda: tp.Workload("locks", command=[build("locks", compiler="musl-gcc")]))
+    check_exact(lambda: tp.Workload("locks", command=[build("locks", "-static", compiler="musl-gcc")]))
+
+
+def in_own_root():
+    """With a C library of its own, at a path where the host has another one."""
+    binary, root = build("locks"), tp.temp_dir()
+    libraries = [word for word in subprocess.check_output(["ldd", binary], text=True).split() if word[0] == "/"]
+    script = "set -e; mount -t tmpfs none '%s'; cd '%s'; mkdir proc; mount -t proc none proc; cp '%s' program\n" % (
+        root, root, binary)
+    for path in libraries:
+        script += "mkdir -p .%s; cp -L %s .%s\n" % (os.path.dirname(path), path, path)
+    return tp.Workload("locks", command=["unshare", "-m", "sh", "-c", script + "exec chroot . /program"])
+
+
+@test("in another mount namespace with another root")
+def another_root():
+    check_exact(in_own_root)
+
+
+@test("probes one by one, as on kernels that have no many of them in one link")
+def one_by_one():
+    report = check_exact(lambda: tp.Workload("locks"), "--refuse", "uprobe_multi")
+    tp.assert_equal("state", locks_feature(report)["state"], "fallback")
+
+
+@test("a process that is started later, and one that becomes another program")
+def started_later():
+    for command in ("read x; exec %s", "read x; %s <&0 & wait"):
+        shell = tp.start_process(["bash", "-c", command % tp.workload_path("locks")], stdin=subprocess.PIPE,
+                                 stdout=subprocess.PIPE)
+        profiler = tp.Threadprof("-f", "-p", str(shell.pid), *ALL)
+        shell.stdin.write(b"x\n")
+        shell.stdin.flush()
+        workload = tp.Workload("locks", process=shell)
+        # Found in /proc some 50 ms after its exec.
+        time.sleep(1)
+        truth = workload.run()
+        report = profiler.stop()
+        workload.end()
+        seen = locks_by_addr(report)
+        for t in truth["locks"]:
+            lock = seen.get(int(t["addr"], 16)) or {}
+            for key in ("acquisitions", "failed", "waits"):
+                tp.assert_equal("%s: %s" % (t["name"], key), lock.get(key), t[key])
+
+
+# ---- nobody is harmed ----------------------------------------------------------------------------
+
+def rates(slices, begin_ns, end_ns):
+    """Pairs a second of CPU time, of the slices inside."""
+    return [pairs * 1e9 / cpu_ns for at_ns, cpu_ns, pairs in slices if begin_ns <= at_ns and at_ns + 2e7 < end_ns]
+
+
+def run_flood(nr_windows=6, window_s=0.25):
+    """Slices; windows without and with threadprof by turns; the report of --locks=uprobe, its begin and end."""
+    workload = tp.Workload("flood")
+    windows = {False: [], True: []}
+    workload.go()
+    for _ in range(nr_windows):
+        for attached in windows:
+            profiler = tp.Threadprof("-p", str(workload.pid), "-i", "60") if attached else None
+            begin_ns = time.monotonic_ns()
+            time.sleep(window_s)
+            windows[attached].append((begin_ns, time.monotonic_ns()))
+            if profiler:
+                profiler.stop()
+    begin_ns = time.monotonic_ns()
+    profiler = tp.Threadprof("-p", str(workload.pid), "--locks=uprobe", "--max-overhead", "5", "-i", "60")
+    time.sleep(1)
+    end_ns = time.monotonic_ns()
+    report = profiler.stop()
+    workload.go()
+    slices = workload.truth()["slices"]
+    workload.end()
+    return slices, windows, report, begin_ns, end_ns
+
+
+def judge_flood(slices, windows, begin_ns, end_ns):
+    """Speed with threadprof as a share of that without; CPU time at less than half speed; speed after that."""
+    base, beside = [statistics.median([r for w in windows[on] for r in rates(slices, *w)]) for on in (False, True)]
+    slow = [s for s in slices if s[0] >= begin_ns and s[2] * 1e9 / s[1] < base / 2]
+    after_ns = min(begin_ns + 600e6, end_ns - 200e6) if not slow else slow[-1][0] + 20e6
+    after = rates(slices, after_ns, end_ns)
+    return beside / base, sum(s[1] for s in slow), statistics.median(after) / base if after else 0
+
+
+@test("50 million pairs a second: as fast as ever, and --locks=uprobe lets go at once")
+def flood():
+    for _ in range(TRIES + 2):
+        slices, windows, report, begin_ns, end_ns = run_flood()
+        beside, slow_ns, after = judge_flood(slices, windows, begin_ns, end_ns)
+        if beside >= 0.99 and after >= 0.99:
+            break
+    tp.assert_at_least("speed beside threadprof", beside, 0.99)
+    tp.assert_at_least("speed after the probes have gone", after, 0.99)
+    tp.assert_at_least("time with probes", slow_ns, 1)
+    tp.assert_at_most("time with probes", slow_ns, 500e6)
+    feature = locks_feature(report)
+    tp.assert_equal("state", feature["state"], "fallback")
+    tp.assert_true("the reason", "cost more than 5.0 % of a CPU" in feature["reason"])
+    tp.assert_equal("probes are in", report.last("lock_probes.active"), False)
+    tp.assert_equal("reason in the report", report.last("lock_probes.reason"), feature["reason"])
+
+
+@test("the text says that the probes were taken away")
+def text_says_so():
+    workload = tp.Workload("flood")
+    workload.go()
+    text = subprocess.run([tp.THREADPROF, "-p", str(workload.pid), "--locks=uprobe", "-d", "1"], timeout=20,
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
+    workload.go()
+    workload.truth()
+    workload.end()
+    tp.assert_true("in the report", "!! the probes on lock functions were taken away:" in text)
+
+
+@test("attached and detached 20 times under load: the target goes on and computes right")
+def twenty_times():
+    workload = tp.Workload("locks", "--rounds", "150", "--hold-ms", "4", "--quick", "2000")
+    workload.go()
+    for i in range(20):
+        # Also one that the guard ends, and one that ends at once.
+        options = ("--max-overhead", "0.1" if i % 4 == 3 else "100", "-d", "0.01" if i % 4 == 1 else "0.15")
+        code = subprocess.run([tp.THREADPROF, "-p", str(workload.pid), "--locks=uprobe"] + list(options),
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=20).returncode
+        tp.assert_equal("exit code of threadprof", code, 0)
+        tp.assert_equal("the target", workload.process.poll(), None)
+    # Its exit code tells whether what its locks protect is right.
+    workload.truth()
+    workload.end()
+
+
+@test("a jump out of a lock function is counted as lost, and what comes after it is not")
+def jumps():
+    workload = tp.Workload("lock_jump")
+    profiler = tp.Threadprof("-p", str(workload.pid), *ALL)
+    truth = workload.run()
+    report = profiler.stop()
+    workload.end()
+    lock = locks_by_addr(report).get(int(truth["addr"], 16)) or {}
+    tp.assert_equal("acquisitions", lock.get("acquisitions"), truth["acquisitions"])
+    tp.assert_equal("lost calls", report.lost()["lock_calls"], truth["jumps"])
+
+
+# ---- refused -------------------------------------------------------------------------------------
+
+def expect_refused(start, *words):
+    """With the reason, and the waits that the scheduler sees."""
+    truth, report = observe(start, *ALL)
+    feature = locks_feature(report)
+    tp.assert_equal("state", feature["state"], "fallback")
+    for word in words:
+        tp.assert_true("the reason has %r: %s" % (word, feature["reason"]), word in feature["reason"])
+    tp.assert_true("a remedy", feature["remedy"])
+    tp.assert_equal("calls", report.last("lock_probes.calls"), 0)
+    tp.assert_equal("probes are in", report.last("lock_probes.active"), False)
+    plain = locks_by_addr(report).get(int(truth[0]["addr"], 16)) or {}
+    tp.assert_at_least("waits that the scheduler saw", plain.get("waits"), 1)
+    tp.assert_equal("acquisitions", plain.get("acquisitions"), None)
+
+
+def change(binary, *command):
+    """A copy that binutils have changed."""
+    changed = os.path.join(tp.temp_dir(), "changed")
+    subprocess.run(list(command) + [binary, changed], check=True)
+    return changed
+
+
+@test("a Go program is refused")
+def go_program():
+    note = os.path.join(tp.temp_dir(), "note")
+    with open(note, "w") as out:
+        out.write("Go build id")
+    binary = change(build("locks"), "objcopy", "--add-section", ".note.go.buildid=" + note)
+    expect_refused(lambda: tp.Workload("locks", command=[binary]), "Go program")
+
+
+@test("a stripped static program is refused")
+def stripped():
+    binary = change(build("locks", "-static"), "objcopy", "--strip-all")
+    expect_refused(lambda: tp.Workload("locks", command=[binary]), "no lock function is found")
+
+
+@test("a program with coroutines is refused")
+def coroutines():
+    binary = build("locks", "-Wl,--undefined=swapcontext", "-Wl,--no-as-needed")
+    expect_refused(lambda: tp.Workload("locks", command=[binary]), "coroutines")
+
+
+@test("a program under a seccomp filter is refused")
+def seccomp():
+    # Allows everything, which nobody can know.
+    under_filter = ("import ctypes, os, struct, sys; c = ctypes.CDLL(None); "
+                    "f = ctypes.create_string_buffer(struct.pack('HBBI', 6, 0, 0, 0x7fff0000)); "
+                    "p = struct.pack('HxxxxxxQ', 1, ctypes.addressof(f)); "
+                    "c.prctl(38, 1, 0, 0, 0) or c.prctl(22, 2, p) or os.execv(sys.argv[1], sys.argv[1:])")
+    expect_refused(lambda: tp.Workload("locks", command=[sys.executable, "-c", under_filter, build("locks")]), "seccomp")
+
+
+@test("--locks=off: no locks, and the states all the same")
+def off():
+    truth, report = observe(lambda: tp.Workload("locks"), "--locks=off", "-i", "60")
+    tp.assert_equal("locks", report.last("locks"), None)
+    tp.assert_equal("feature", locks_feature(report)["reason"], "asked for with --locks=off")
+    states = [thread["state_ns"]["lock"] for thread in report.threads().values()]
+    tp.assert_at_least("time in the state lock", sum(states), sum(t["wait_ns"] for t in truth) * 0.5)
+
+
+tp.main()
