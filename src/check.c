@@ -12,6 +12,7 @@
 
 #include "cgroup.h"
 #include "collect.h"
+#include "fallback.h"
 #include "feature.h"
 #include "json.h"
 #include "log.h"
@@ -27,12 +28,13 @@
 #define STATE_COLUMNS 10
 #define MIN_COLUMNS 60
 
-enum { OPT_JSON = 256, OPT_REFUSE };
+enum { OPT_JSON = 256, OPT_REFUSE, OPT_FORCE_FALLBACK };
 
 static const struct option long_options[] = {
 	{ "pid", required_argument, NULL, 'p' },
 	{ "json", no_argument, NULL, OPT_JSON },
 	{ "refuse", required_argument, NULL, OPT_REFUSE },
+	{ "force-fallback", required_argument, NULL, OPT_FORCE_FALLBACK },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
@@ -67,6 +69,10 @@ int check__parse(struct check_options *options, int argc, char **argv)
 			break;
 		case OPT_REFUSE:
 			options->refuse = optarg;
+			break;
+		case OPT_FORCE_FALLBACK:
+			if (fallback__parse(optarg, &options->force_fallback))
+				return -EINVAL;
 			break;
 		case 'v':
 			options->verbose = true;
@@ -133,6 +139,7 @@ static void try_session(struct check *check, const char *refuse)
 	} else {
 		features__read(session, bursts_error, meter ? meter__error(meter) : -ENOMEM, features);
 		add_all(check, features, NR_FEATURES);
+		add_all(check, feature__locks(LOCKS_SCHEDULER), 1);
 		check->fails = !session__has(session, SESSION_REQUESTS);
 	}
 	meter__free(meter);
@@ -277,6 +284,7 @@ int check__run(const struct check_options *options)
 
 	if (err)
 		return err;
+	probes__force(options->force_fallback);
 	log__divert(said, sizeof(said));
 	err = options->pids ? targets__parse(&targets, options->pids) : 0;
 	log__divert(NULL, 0);

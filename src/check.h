@@ -27,6 +27,7 @@ void check__target(struct check *check, const struct target_process *process);
 struct check_options {
 	const char *pids; /* NULL: the host alone */
 	const char *refuse; /* see struct session_config */
+	unsigned force_fallback; /* bits of enum fallback */
 	bool json;
 	bool verbose;
 };

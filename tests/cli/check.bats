@@ -60,7 +60,7 @@ PYTHON
 	run_check --refuse request_sys_exit
 	expect 1
 	check "$out" "features['requests']['state'] == 'off' and features['thread_states']['state'] == 'on'"
-	run_check --refuse threads
+	run_check --force-fallback task_storage
 	expect 0
 	check "$out" "features['thread_states']['state'] == 'fallback'"
 }

@@ -55,8 +55,10 @@ in_private_mounts() {
 		--ambient-caps=$caps "$public_dir/threadprof" -p "$target" -n 2 -i 0.1 --json
 	expect 0 "attached"
 	echo "$output" >"$out"
-	# the paths of other users' executables take one more
-	check "$out" "len(intervals) == 2 and all(f['state'] == 'on' for n, f in features.items() if n != 'executables')"
+	# the paths of other users' executables take one more, and so does the time of our own programs
+	check "$out" "len(intervals) == 2 and {n for n, f in features.items() if f['state'] != 'on'} == {'executables', 'own_cost'}"
+	check "$out" "features['own_cost']['state'] == 'off' and 'CAP_SYS_ADMIN' in features['own_cost']['remedy']"
+	check "$out" "last['overhead']['bpf_ns'] is None"
 	check "$out" "features['executables']['state'] == 'fallback' and 'CAP_SYS_PTRACE' in features['executables']['remedy']"
 	check "$out" "last['threads'][0]['state_ns']['sleep'] > 0"
 }

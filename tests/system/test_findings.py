@@ -26,8 +26,11 @@ matrix = []  # (scenario, ids found, the one on top first)
 # ---- what a run found ----------------------------------------------------------------------------
 
 def is_stranger(finding):
-    """Somebody else on this machine took the CPU: true, and nothing that a test can prevent."""
+    """Somebody else on this machine took the CPU, or the scenario's own clients, where there are few CPUs:
+    true, and nothing that a test can prevent. What the scenario "stolen" starts is called "hog"."""
     exe = finding["evidence"].get("executable") or ""
+    if finding["id"] == "cpu_stolen" and finding["evidence"].get("comm") == "client":
+        return True
     ours = ("scenario", "threadprof", os.path.basename(os.path.realpath(sys.executable)), "java", "nginx")
     return finding["id"] == "cpu_stolen" and os.path.basename(exe) not in ours
 
@@ -61,7 +64,8 @@ def judge(name, wanted, look):
         found = findings_of(report)
         ids = [f["id"] for f in found]
         taken = machine.taken()
-        if ids == [wanted] or taken < 0.02 or time.monotonic() > begin + 20:
+        is_left_alone = attempt + 1 >= tp.TRIES_WHEN_IDLE and taken < 0.02
+        if ids == [wanted] or is_left_alone or time.monotonic() > begin + 20:
             break
         print("# %s: %s while others use %.2f CPUs, looked at again" % (name, ids, taken))
         time.sleep(attempt)
@@ -331,7 +335,7 @@ def gil():
                 tp.assert_equal("threads", finding["evidence"]["serving_threads"], threads)
                 tp.assert_true("that processes help", "processes will" in finding["next"])
         tp.assert_close("throughput of 16 threads, against 4", rates[16], rates[4], rel=0.3, abs_ns=0)
-    tp.measure_twice(measure)
+    tp.measure_again(measure, 3)
 
 
 # ---- healthy servers -----------------------------------------------------------------------------

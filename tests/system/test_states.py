@@ -124,10 +124,14 @@ def disk():
     directory = next((d for d in candidates if d and is_on_disk(d)), None)
     if not directory:
         tp.skip("no directory here takes direct I/O (all of them are in memory)")
-    truth, report = observe("disk", "--dir", directory)
-    want = truth["threads"][0]
-    tp.assert_at_least("time that the disk took", want["state_ns"]["disk"], 50 * MS)
-    assert_truth(truth, report)
+
+    def measure():
+        truth, report = observe("disk", "--dir", directory)
+        want = truth["threads"][0]
+        tp.assert_at_least("time that the disk took", want["state_ns"]["disk"], 50 * MS)
+        assert_truth(truth, report)
+    # The kernel's account is off by some microseconds at each of hundreds of wake-ups, see above.
+    tp.measure_again(measure, 5, lambda failure: failure.startswith("disk ("))
 
 
 def is_on_disk(directory):
