@@ -22,18 +22,20 @@ endif
 CROSS := $(ARCH)
 SYSROOT := $(CURDIR)/build/$(CROSS)/sysroot
 CC := aarch64-linux-gnu-gcc
+STRIP := aarch64-linux-gnu-strip
 SYSROOT_FLAGS := --sysroot=$(SYSROOT)
 export PKG_CONFIG_SYSROOT_DIR := $(SYSROOT)
 export PKG_CONFIG_LIBDIR := $(SYSROOT)/usr/lib/aarch64-linux-gnu/pkgconfig:$(SYSROOT)/usr/share/pkgconfig
 endif
 
-export CC
+STRIP ?= strip
+export CC ARCH
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
 .SUFFIXES:
-.PHONY: all static static-if-possible deps deps-test deps-vm kernels demo bench bench-programs test test-unit test-system test-vm unit unit-programs workload demo-programs
+.PHONY: all static static-if-possible deps deps-test deps-vm kernels demo bench bench-programs test test-unit test-system test-vm test-arm64 unit unit-programs workload demo-programs
 .PHONY: install uninstall clean help FORCE
 
 ifneq ($(V),1)
@@ -46,6 +48,7 @@ VARIANT := $(if $(filter 1,$(SAN)),san)$(if $(filter 1,$(STATIC)),static)$(if $(
 TOP := build$(addprefix /,$(CROSS))
 BUILD := $(TOP)$(if $(VARIANT),/$(VARIANT))
 PROGRAM := threadprof$(addprefix -,$(CROSS))
+STATIC_PROGRAM := threadprof-static$(addprefix -,$(CROSS))
 # Unit programs are always built with the sanitizers.
 UNIT_DIR := build/san$(if $(filter 1,$(DEV)),dev)/unit
 
@@ -69,7 +72,7 @@ all: $(PROGRAM) ## build ./threadprof (DEV=1: strict, warnings are errors; SAN=1
 # ---------------------------------------------------------------- tools and flags
 
 # The goals that compile nothing, or install first and then compile in a make of their own.
-NO_TOOLS := deps deps-test deps-vm static static-if-possible kernels demo bench test test-unit test-system test-vm uninstall clean help
+NO_TOOLS := deps deps-test deps-vm static static-if-possible kernels demo bench test test-unit test-system test-vm test-arm64 uninstall clean help
 ifneq ($(filter-out $(NO_TOOLS),$(or $(MAKECMDGOALS),all)),)
 SET := $(or $(addprefix cross-,$(CROSS)),$(if $(filter 1,$(STATIC)),static,build))
 LACKING := $(shell scripts/deps.sh missing $(SET) $(PKGS))
@@ -90,7 +93,7 @@ STRICT := -Werror -Wextra -Wmissing-prototypes -Wstrict-prototypes -Wold-style-d
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 # libsupc++: the demangler of libstdc++, which the dynamic program opens only when it meets a C++ name.
 STATIC_FLAGS := -DTHREADPROF_STATIC -ffunction-sections -fdata-sections
-STATIC_LINK := -static -Wl,--gc-sections
+STATIC_LINK := -static -Wl,--gc-sections $(addprefix -L,$(wildcard $(SYSROOT)/usr/lib/gcc/aarch64-linux-gnu/*))
 STATIC_LIBS := $(if $(filter 1,$(STATIC)),-lsupc++)
 # No path of the build machine in the program: two clones build the same bytes.
 HERE := -ffile-prefix-map=$(CURDIR)=.
@@ -101,7 +104,8 @@ BPF_FLAGS = -target bpf -O2 -g -mcpu=v3 -D__TARGET_ARCH_$(BPF_ARCH) -Ibpf -Isrc 
 C_FLAGS = $(SYSROOT_FLAGS) -std=gnu11 -D_GNU_SOURCE -Wall $(if $(filter 1,$(DEV)),$(STRICT)) \
 	$(if $(filter 1,$(SAN)),$(SANITIZE)) $(if $(filter 1,$(STATIC)),$(STATIC_FLAGS)) -Isrc -I$(BUILD) $(PKG_CFLAGS) $(HERE) $(CPPFLAGS) $(CFLAGS)
 LINK_FLAGS = $(SYSROOT_FLAGS) $(if $(filter 1,$(SAN)),$(SANITIZE)) $(if $(filter 1,$(STATIC)),$(STATIC_LINK)) $(LDFLAGS)
-PROGRAM_FLAGS = $(SYSROOT_FLAGS) -std=gnu11 -D_GNU_SOURCE -Wall $(if $(filter 1,$(DEV)),$(STRICT)) \
+# Static where they run elsewhere: in a guest without libraries.
+PROGRAM_FLAGS = $(addsuffix  -static,$(SYSROOT_FLAGS)) -std=gnu11 -D_GNU_SOURCE -Wall $(if $(filter 1,$(DEV)),$(STRICT)) \
 	-O2 -g -pthread -fno-omit-frame-pointer $(HERE)
 
 # Stamps: rewritten only when their text changes, so that other flags, another version or a
@@ -156,10 +160,10 @@ $(PROGRAM): $(BUILD)/threadprof FORCE
 	@cmp -s $< $@ || { cp $< $@.new && mv $@.new $@; }
 
 static: ## build ./threadprof-static: one file that runs without any library
-	@$(MAKE) STATIC=1 threadprof-static
+	@$(MAKE) STATIC=1 $(STATIC_PROGRAM)
 
-threadprof-static: $(BUILD)/threadprof FORCE
-	@strip -o $@.new $< && { cmp -s $@.new $@ && rm $@.new || mv $@.new $@; }
+$(STATIC_PROGRAM): $(BUILD)/threadprof FORCE
+	@$(STRIP) -o $@.new $< && { cmp -s $@.new $@ && rm $@.new || mv $@.new $@; }
 
 # ---------------------------------------------------------------- programs of the tests and the demo
 
@@ -255,6 +259,12 @@ test-vm: deps deps-vm ## on other kernels, in virtual machines: QEMU, and a netw
 	@$(MAKE) static
 	@tests/run.sh tests/vm
 
+test-arm64: ## on arm64 kernels, in virtual machines: a cross compiler, QEMU, and a network to fetch the rest once
+	@$(MAKE) deps ARCH=arm64
+	@scripts/deps.sh vm-arm64
+	@$(MAKE) ARCH=arm64 static workload
+	@tests/run.sh tests/vm/arm64.sh
+
 kernels: deps deps-vm ## the same, and write its table to docs/kernels.md
 	@$(MAKE) workload
 	@$(MAKE) static
@@ -285,7 +295,7 @@ uninstall: ## remove what install put there
 		$(DESTDIR)$(MANDIR)/man8/threadprof-snoop.8 $(DESTDIR)$(MANDIR)/man8/threadprof-check.8
 
 clean: ## remove everything that was built
-	rm -rf build threadprof threadprof-arm64 threadprof-static
+	rm -rf build threadprof threadprof-arm64 threadprof-static threadprof-static-arm64
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'

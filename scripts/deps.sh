@@ -7,7 +7,7 @@
 #   deps.sh static MODULE...        ... and what the static build lacks
 #   deps.sh unit MODULE...          ... and what the unit tests lack
 #   deps.sh test MODULE...          ... and what the system tests lack
-#   deps.sh vm                      what the tests in virtual machines lack
+#   deps.sh vm, vm-arm64            what the tests in virtual machines lack
 #   deps.sh bench MODULE...         what the build and the bench lack
 #   deps.sh cross-arm64 MODULE...   what the build for arm64 lacks; its modules go to a sysroot
 #   deps.sh missing SET MODULE...   name what a set lacks; install nothing
@@ -24,6 +24,7 @@ PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 BUILD_NEEDS="cc clang bpftool pkg-config"
 STATIC_NEEDS="static-libraries"
 VM_NEEDS="qemu busybox-static python3"
+VM_ARM64_NEEDS="qemu-arm64 python3"
 UNIT_NEEDS="sanitizers cmocka c++"
 SYSTEM_NEEDS="bats setpriv unshare setcap python3 nginx redis-server wrk jdk curl tmux strace musl"
 CROSS_NEEDS="cross-cc clang bpftool pkg-config"
@@ -71,6 +72,7 @@ bpftrace      bpftrace                     bpftrace                     bpftrace
 execsnoop     libbpf-tools                 libbpf-tools                 libbpf-tools             libbpf-tools
 static-libraries libc6-dev,g++,libbpf-dev,libelf-dev,libdw-dev,zlib1g-dev,libjson-c-dev,libcap-dev,libbz2-dev,liblzma-dev,libzstd-dev glibc-static,libstdc++-static,libbpf-static,elfutils-devel-static,elfutils-libelf-devel-static,zlib-ng-compat-static|zlib-static,json-c-devel,bzip2-static,xz-static,libzstd-static,libcap-static glibc-devel-static,gcc-c++,libbpf-devel-static,libelf-devel-static,libdw-devel-static,zlib-devel-static,libjson-c-devel-static,libbz2-devel-static,xz-static-devel,libzstd-devel-static gcc,libelf,zlib,json-c
 qemu          qemu-system-x86              qemu-system-x86-core         qemu-x86                 qemu-system-x86
+qemu-arm64    qemu-system-arm              qemu-system-aarch64-core     qemu-arm                 qemu-system-aarch64
 busybox-static busybox-static              busybox                      busybox-static           busybox
 offcputime    libbpf-tools                 libbpf-tools                 libbpf-tools             libbpf-tools
 TABLE
@@ -147,6 +149,7 @@ have() {
 	bpftool) find_bpftool >/dev/null ;;
 	static-libraries) links_statically libbpf libelf libdw zlib json-c libcap ;;
 	qemu) command -v qemu-system-x86_64 >/dev/null ;;
+	qemu-arm64) command -v qemu-system-aarch64 >/dev/null ;;
 	busybox-static) command -v busybox >/dev/null && is_static "$(command -v busybox)" ;;
 	sanitizers) compiles -fsanitize=address,undefined ;;
 	# Debian's python3-minimal has the command without the library.
@@ -169,6 +172,10 @@ needs() {
 		echo "$VM_NEEDS"
 		return
 		;;
+	vm-arm64)
+		echo "$VM_ARM64_NEEDS"
+		return
+		;;
 	cross-*) echo "$CROSS_NEEDS" "$@" ;;
 	*) echo "$BUILD_NEEDS" "$@" ;;
 	esac
@@ -183,7 +190,7 @@ needs() {
 		fi
 		;;
 	bench) echo "$BENCH_NEEDS" ;;
-	*) fail "deps.sh: no set '$set': it is build, static, unit, test, vm, bench or cross-arm64" ;;
+	*) fail "deps.sh: no set '$set': it is build, static, unit, test, vm, vm-arm64, bench or cross-arm64" ;;
 	esac
 }
 
@@ -327,7 +334,7 @@ purpose() {
 	build) echo "to build threadprof" ;;
 	cross-*) echo "to build threadprof for ${1#cross-}" ;;
 	static) echo "to build threadprof as a static program" ;;
-	vm) echo "to run threadprof on other kernels in virtual machines" ;;
+	vm*) echo "to run threadprof on other kernels in virtual machines" ;;
 	unit) echo "to build threadprof and run its unit tests" ;;
 	bench) echo "to build threadprof and measure it beside its peers" ;;
 	test)
@@ -417,12 +424,12 @@ install_cross() {
 		[ "$(package_manager)" = apt-get ] ||
 			fail "the libraries of ${set#cross-} are unpacked from Debian's packages: this needs apt"
 		# shellcheck disable=SC2046 # a list of words
-		"$(dirname "$0")/sysroot.sh" "${set#cross-}" "$PKG_CONFIG_SYSROOT_DIR" $(packages_of apt-get "$@")
+		"$(dirname "$0")/sysroot.sh" "${set#cross-}" "$PKG_CONFIG_SYSROOT_DIR" $(packages_of apt-get "$@" static-libraries busybox-static)
 	fi
 }
 
 case ${1:-} in
-build | static | unit | test | vm | bench)
+build | static | unit | test | vm | vm-arm64 | bench)
 	install_set "$@"
 	;;
 cross-arm64)
@@ -439,6 +446,6 @@ which)
 	esac
 	;;
 *)
-	fail "usage: deps.sh build|static|unit|test|vm|bench|cross-arm64 MODULE... | missing SET MODULE... | which TOOL"
+	fail "usage: deps.sh build|static|unit|test|vm|vm-arm64|bench|cross-arm64 MODULE... | missing SET MODULE... | which TOOL"
 	;;
 esac

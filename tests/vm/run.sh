@@ -4,7 +4,7 @@
 # The very binary that was built, on other kernels: Debian's, fetched through this machine's own apt
 # configuration, each booted under QEMU without KVM. Prints TAP, and a table of kernels and features.
 #
-# usage: tests/vm/run.sh [SUITE...]      Debian's names; bullseye bookworm trixie trixie-backports
+# usage: tests/vm/run.sh [SUITE[-arm64]...]      Debian's names; bullseye bookworm trixie trixie-backports
 # VM_DOC: a document whose table is replaced by this run's.
 # VM_CACHE: where the kernels are kept (build/vm). VM_KEEP=1: keep what the guests brought back.
 # VM_SECONDS: the time for all of them (480); a kernel that is left over is skipped.
@@ -15,12 +15,13 @@
 
 set -eu
 cd "$(dirname "$0")/../.."
+# shellcheck source=scripts/private_apt.sh
+. scripts/private_apt.sh
 
 CACHE=$PWD/${VM_CACHE:-build/vm}
 SECONDS_FOR_ALL=${VM_SECONDS:-480}
 SECONDS_FOR_ONE=150
 WORKLOADS="states known spawn"
-QEMU=qemu-system-x86_64
 number=0
 work=
 guest=
@@ -54,38 +55,12 @@ skip_all() {
 
 # ---------------------------------------------------------------- kernels
 
-# The mirror that this machine gets Debian's packages from.
-debian_mirror() {
-	# shellcheck disable=SC2016 # apt's own variables
-	apt-get indextargets --no-release-info --format '$(SITE)' 'Created-By: Packages' 2>/dev/null |
-		grep -m1 '/debian/*$'
-}
-
-# An apt of its own for one suite: nothing of the machine's is read but the mirror, nothing written.
-write_apt_conf() {
-	local suite=$1 dir=$2 mirror keyring
-	mirror=$(debian_mirror) || return 1
-	keyring=$(compgen -G '/usr/share/keyrings/debian-archive-keyring.*' | head -n 1)
-	[ -n "$keyring" ] || return 1
-	mkdir -p "$dir/lists/partial" "$dir/cache/archives/partial"
-	echo "deb [signed-by=$keyring] $mirror $suite main" >"$dir/sources.list"
-	cat >"$dir/apt.conf" <<CONF
-#clear APT::Update::Pre-Invoke;
-#clear APT::Update::Post-Invoke;
-#clear APT::Update::Post-Invoke-Success;
-#clear APT::Architectures;
-APT::Architecture "amd64";
-APT::Sandbox::User "";
-Acquire::Languages "none";
-Acquire::Retries "1";
-Acquire::http::Timeout "20";
-Dir::Etc::SourceList "$dir/sources.list";
-Dir::Etc::SourceParts "/dev/null";
-Dir::Etc::PreferencesParts "/dev/null";
-Dir::State::Lists "$dir/lists";
-Dir::State::Status "/dev/null";
-Dir::Cache "$dir/cache";
-CONF
+# architecture_of GUEST: a guest is a suite of Debian, or that suite on another architecture.
+architecture_of() {
+	case $1 in
+	*-arm64) echo arm64 ;;
+	*) echo amd64 ;;
+	esac
 }
 
 # depends_on CONF PACKAGE PREFIX: the package of that name that PACKAGE needs.
@@ -101,14 +76,15 @@ unpack_kernel() {
 	find "$3" -type f -name 'vmlinuz*' | grep -q .
 }
 
-# fetch SUITE: what is in the cache is used as it is.
+# fetch GUEST: what is in the cache is used as it is.
 fetch() {
-	local dir=$CACHE/$1 conf=$CACHE/$1/apt/apt.conf image
+	local dir=$CACHE/$1 conf=$CACHE/$1/apt/apt.conf architecture image
+	architecture=$(architecture_of "$1")
 	[ ! -s "$dir/vmlinuz" ] || return 0
 	mkdir -p "$dir"
-	write_apt_conf "$1" "$dir/apt" || return 1
+	private_apt "${1%-arm64}" "$architecture" "$dir/apt" || return 1
 	apt-get -qq -c "$conf" update || return 1
-	image=$(depends_on "$conf" linux-image-cloud-amd64 linux-image-)
+	image=$(depends_on "$conf" "linux-image-cloud-$architecture" linux-image-)
 	[ -n "$image" ] || return 1
 	rm -rf "$dir/unpacked"
 	mkdir "$dir/unpacked"
@@ -125,35 +101,41 @@ fetch() {
 # pack_program FILE TARGET: with the shared libraries it needs, at their own places.
 pack_program() {
 	local library
-	install -D -m 755 "$1" "$work/root$2"
+	install -D -m 755 "$1" "$root$2"
 	# A static program has none, and ldd says so by failing.
 	for library in $(ldd "$1" 2>/dev/null | grep -o '/[^ ]*'); do
-		[ -e "$work/root$library" ] || install -D -m 755 "$library" "$work/root$library"
+		[ -e "$root$library" ] || install -D -m 755 "$library" "$root$library"
 	done
 }
 
+# make_initramfs ARCHITECTURE: once for all its guests.
 make_initramfs() {
-	local busybox applet library workload
-	busybox=$(command -v busybox)
-	mkdir -p "$work/root"/{proc,sys,dev,tmp,bin}
-	pack_program "$busybox" /bin/busybox
-	for applet in $("$busybox" --list); do
-		[ "$applet" = busybox ] || ln -s busybox "$work/root/bin/$applet"
+	local root=$work/root.$1 busybox=busybox program=threadprof-static workloads=build/workload applet library workload
+	[ ! -e "$work/initramfs.$1" ] || return 0
+	if [ "$1" = arm64 ]; then
+		busybox=build/arm64/sysroot/bin/busybox
+		program=threadprof-static-arm64
+		workloads=build/arm64/workload
+	fi
+	mkdir -p "$root"/{proc,sys,dev,tmp,bin}
+	pack_program "$(command -v "$busybox")" /bin/busybox
+	for applet in $(busybox --list); do
+		[ "$applet" = busybox ] || ln -s busybox "$root/bin/$applet"
 	done
-	ln -s bin "$work/root/sbin"
-	pack_program threadprof-static /threadprof/threadprof
+	ln -s bin "$root/sbin"
+	pack_program $program /threadprof/threadprof
 	for workload in $WORKLOADS; do
-		pack_program "build/workload/$workload" "/threadprof/$workload"
+		pack_program "$workloads/$workload" "/threadprof/$workload"
 	done
 	# The C library opens this one by itself when a thread ends.
 	for library in /lib/*-linux-gnu/libgcc_s.so.1; do
-		[ ! -e "$library" ] || install -D -m 755 "$library" "$work/root$library"
+		[ ! -e "$library" ] || install -D -m 755 "$library" "$root$library"
 	done
-	install -m 755 tests/vm/init "$work/root/init"
-	install -m 755 tests/vm/guest.sh "$work/root/threadprof/guest.sh"
-	echo "$RANDOM$RANDOM$RANDOM" >"$work/nonce"
-	cp "$work/nonce" "$work/root/threadprof/nonce"
-	(cd "$work/root" && find . | "$busybox" cpio -o -H newc 2>/dev/null) >"$work/initramfs"
+	install -m 755 tests/vm/init "$root/init"
+	install -m 755 tests/vm/guest.sh "$root/threadprof/guest.sh"
+	[ -e "$work/nonce" ] || echo "$RANDOM$RANDOM$RANDOM" >"$work/nonce"
+	cp "$work/nonce" "$root/threadprof/nonce"
+	(cd "$root" && find . | busybox cpio -o -H newc 2>/dev/null) >"$work/initramfs.$1"
 }
 
 # is_before A B: a version, by its first two numbers.
@@ -166,21 +148,37 @@ host_delay() {
 	cat /proc/"$1"/task/*/schedstat | awk '{ sum += $2 } END { if (NR) printf "%.0f ", sum }'
 }
 
-# boot SUITE: leaves what the guest sent in the archive out.tar.
-boot() {
-	local version release cpu=max threads=multi begun
-	version=$($QEMU --version | sed -n '1s/.*version \([0-9]*\.[0-9]*\).*/\1/p')
+# Sets the array qemu, and which of the guest's serial ports is its console and which brings back the results.
+describe_machine() {
+	local version release cpu=max threads=multi
+	version=$(qemu-system-x86_64 --version | sed -n '1s/.*version \([0-9]*\.[0-9]*\).*/\1/p')
 	release=$(cut -d. -f1,2 "$CACHE/$1/release")
 	if is_before "$version" 8.1; then
 		threads=single
 		! is_before "$release" 6.19 || cpu=max,-cx16
 	fi
+	case $(architecture_of "$1") in
+	amd64)
+		console=ttyS0 results=ttyS1
+		qemu=(qemu-system-x86_64 -cpu "$cpu" -serial "file:$work/console" -serial "file:$work/out.tar")
+		;;
+	arm64) # to emulate pointer authentication takes most of the time
+		console=ttyAMA0 results=ttyS0
+		# shellcheck disable=SC2054 # the commas are QEMU's
+		qemu=(qemu-system-aarch64 -machine virt -cpu max,pauth=off -serial "file:$work/console"
+			-chardev "file,id=results,path=$work/out.tar" -device pci-serial,chardev=results)
+		;;
+	esac
+	qemu+=(-accel "tcg,thread=$threads" -smp 2 -m 512 -nodefaults -no-user-config -display none -no-reboot)
+}
+
+# boot GUEST: leaves what the guest sent in the archive out.tar.
+boot() {
+	local qemu=() console results begun
+	describe_machine "$1"
 	rm -f "$work/out.tar" "$work/host"
-	"$QEMU" -accel tcg,thread=$threads -cpu $cpu -smp 2 -m 512 \
-		-nodefaults -no-user-config -display none -no-reboot \
-		-kernel "$CACHE/$1/vmlinuz" -initrd "$work/initramfs" \
-		-serial "file:$work/console" -serial "file:$work/out.tar" \
-		-append "console=ttyS0 quiet panic=-1 oops=panic mitigations=off no_timer_check tsc=reliable" \
+	"${qemu[@]}" -kernel "$CACHE/$1/vmlinuz" -initrd "$work/initramfs.$(architecture_of "$1")" -append \
+		"console=$console results=$results quiet panic=-1 oops=panic mitigations=off no_timer_check tsc=reliable" \
 		</dev/null >"$work/qemu" 2>&1 &
 	guest=$!
 	begun=$SECONDS
@@ -284,26 +282,37 @@ print_table() {
 
 # ---------------------------------------------------------------- main
 
+# why_not GUEST...: what is not there for them.
 why_not() {
-	local tool
-	for tool in $QEMU busybox python3 apt-get dpkg-deb; do
+	local tool tools="busybox python3 apt-get dpkg-deb" file files
+	case "$*" in
+	*-arm64*)
+		tools="$tools qemu-system-aarch64"
+		files="threadprof-static-arm64 build/arm64/workload/states"
+		;;
+	*)
+		tools="$tools qemu-system-x86_64"
+		files="threadprof-static build/workload/states"
+		;;
+	esac
+	for tool in $tools; do
 		command -v "$tool" >/dev/null || {
 			echo "needs $tool"
 			return
 		}
 	done
 	if [ "$(uname -m)" != x86_64 ]; then
-		echo "the guests are x86-64, and so must threadprof be"
-	elif ! [ -x threadprof-static ] || ! [ -x build/workload/states ]; then
-		echo "threadprof-static and the workloads are not built: make static workload"
+		echo "this machine must be an x86-64 one"
 	fi
+	for file in $files; do
+		[ -x "$file" ] || echo "$file is not built"
+	done | head -n 1
 }
 
-reason=$(why_not)
-[ -z "$reason" ] || skip_all "$reason"
 [ $# -gt 0 ] || set -- bullseye bookworm trixie trixie-backports
+reason=$(why_not "$@")
+[ -z "$reason" ] || skip_all "$reason"
 work=$(mktemp -d)
-make_initramfs
 for suite in "$@"; do try_kernel "$suite"; done
 print_table
 echo "1..$number"
