@@ -2,6 +2,7 @@
 #include "meter.h"
 
 #include <errno.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 
 #include "array.h"
 #include "report.h"
+#include "rights.h"
 
 #define NS_PER_SEC 1000000000ULL
 /* A window lasts at least so long; one that the interval's end cuts too short tells nothing. */
@@ -106,6 +108,7 @@ __attribute__((noreturn)) static void switch_statistics(int fd)
 	char wanted;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	rights__drop_all_but(CAP_SYS_ADMIN);
 	if (dup2(fd, STDIN_FILENO) < 0 || close_range(STDIN_FILENO + 1, ~0U, 0))
 		_exit(1);
 	while (read(STDIN_FILENO, &wanted, 1) == 1) {

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/capability.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -60,18 +61,6 @@ static int keep(cap_t to, cap_t from, cap_value_t cap)
 	return cap_set_flag(to, CAP_PERMITTED, 1, &cap, CAP_SET) || cap_set_flag(to, CAP_EFFECTIVE, 1, &cap, CAP_SET);
 }
 
-static int reduce(cap_t to, cap_t from)
-{
-	int failed = 0;
-
-	for (int i = 0; i < NR_KEPT; i++)
-		failed |= keep(to, from, kept[i]);
-	/* As it stands in for these where they are not there. */
-	if (!is_set(from, CAP_BPF, CAP_PERMITTED) || !is_set(from, CAP_PERFMON, CAP_PERMITTED))
-		failed |= keep(to, from, CAP_SYS_ADMIN);
-	return failed || cap_set_proc(to) ? -errno : 0;
-}
-
 /* What an exec could bring back: nothing is executed any more. Ours to change only with CAP_SETPCAP. */
 static void empty_bounding_set(void)
 {
@@ -81,7 +70,16 @@ static void empty_bounding_set(void)
 	}
 }
 
-int rights__drop(void)
+static int reduce(cap_t to, cap_t from, const cap_value_t *list, int nr)
+{
+	int failed = 0;
+
+	for (int i = 0; i < nr; i++)
+		failed |= keep(to, from, list[i]);
+	return failed || cap_set_proc(to) ? -errno : 0;
+}
+
+static int drop_all_but(const cap_value_t *list, int nr)
 {
 	cap_t before = cap_get_proc(), after = cap_init();
 	int err = before && after ? 0 : -ENOMEM;
@@ -91,11 +89,27 @@ int rights__drop(void)
 	if (!err) {
 		empty_bounding_set();
 		/* Also empties the inheritable set, and with it the ambient one. */
-		err = reduce(after, before);
+		err = reduce(after, before, list, nr);
 	}
 	cap_free(before);
 	cap_free(after);
 	return err;
+}
+
+int rights__drop(void)
+{
+	/* CAP_SYS_ADMIN stands in for these where they are not there. */
+	bool needs_admin = !rights__has(CAP_BPF) || !rights__has(CAP_PERFMON);
+	cap_value_t list[NR_KEPT + 1];
+
+	memcpy(list, kept, sizeof(kept));
+	list[NR_KEPT] = CAP_SYS_ADMIN;
+	return drop_all_but(list, NR_KEPT + needs_admin);
+}
+
+int rights__drop_all_but(int cap)
+{
+	return drop_all_but(&cap, 1);
 }
 
 static bool may_open(uint32_t tgid, const char *name, int flags)

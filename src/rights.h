@@ -23,6 +23,9 @@ bool rights__is_in_user_namespace(void);
  */
 int rights__drop(void);
 
+/* The same for a process that does one thing, which takes capability @cap. */
+int rights__drop_all_but(int cap);
+
 /* How much of a process can be seen in /proc: its memory map, which names its files, and the files. */
 enum rights_view { VIEW_CLOSED, VIEW_MAPS, VIEW_OPEN };
 
