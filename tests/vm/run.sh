@@ -253,6 +253,7 @@ try_kernel() {
 		report "ok - $suite # SKIP its kernel cannot be fetched: $(tail -n 1 "$work/fetch")"
 		return
 	fi
+	make_initramfs "$(architecture_of "$suite")"
 	boot "$suite"
 	judge "$suite" || rc=$?
 	if [ $rc = 2 ]; then
