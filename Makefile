@@ -105,7 +105,7 @@ C_FLAGS = $(SYSROOT_FLAGS) -std=gnu11 -D_GNU_SOURCE -Wall $(if $(filter 1,$(DEV)
 	$(if $(filter 1,$(SAN)),$(SANITIZE)) $(if $(filter 1,$(STATIC)),$(STATIC_FLAGS)) -Isrc -I$(BUILD) $(PKG_CFLAGS) $(HERE) $(CPPFLAGS) $(CFLAGS)
 LINK_FLAGS = $(SYSROOT_FLAGS) $(if $(filter 1,$(SAN)),$(SANITIZE)) $(if $(filter 1,$(STATIC)),$(STATIC_LINK)) $(LDFLAGS)
 # Static where they run elsewhere: in a guest without libraries.
-PROGRAM_FLAGS = $(addsuffix  -static,$(SYSROOT_FLAGS)) -std=gnu11 -D_GNU_SOURCE -Wall $(if $(filter 1,$(DEV)),$(STRICT)) \
+PROGRAM_FLAGS = $(if $(CROSS),$(SYSROOT_FLAGS) -static) -std=gnu11 -D_GNU_SOURCE -Wall $(if $(filter 1,$(DEV)),$(STRICT)) \
 	-O2 -g -pthread -fno-omit-frame-pointer $(HERE)
 
 # Stamps: rewritten only when their text changes, so that other flags, another version or a
