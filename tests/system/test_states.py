@@ -120,10 +120,7 @@ def sem_serving():
 
 @test("disk: fdatasync and direct reads")
 def disk():
-    candidates = (os.environ.get("TMPDIR"), "/var/tmp", tp.ROOT)
-    directory = next((d for d in candidates if d and is_on_disk(d)), None)
-    if not directory:
-        tp.skip("no directory here takes direct I/O (all of them are in memory)")
+    directory = tp.disk_dir()
 
     def measure():
         truth, report = observe("disk", "--dir", directory)
@@ -132,18 +129,6 @@ def disk():
         assert_truth(truth, report)
     # The kernel's account is off by some microseconds at each of hundreds of wake-ups, see above.
     tp.measure_again(measure, 5, lambda failure: failure.startswith("disk ("))
-
-
-def is_on_disk(directory):
-    """Direct I/O works on some kernels' tmpfs too, but there is nothing to wait for."""
-    best, kind = "", ""
-    with open("/proc/self/mounts") as mounts:
-        for line in mounts:
-            _, point, this_kind = line.split()[:3]
-            path = os.path.realpath(directory)
-            if (path + "/").startswith(point.rstrip("/") + "/") and len(point) >= len(best):
-                best, kind = point, this_kind
-    return kind not in ("tmpfs", "ramfs")
 
 
 @test("net: a send to a slow reader with a request in hand")
