@@ -3,19 +3,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
-#include <sys/signalfd.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "baseline.h"
 #include "collect.h"
 #include "command.h"
+#include "end_signals.h"
 #include "escape.h"
 #include "feature.h"
 #include "folded.h"
@@ -104,35 +103,15 @@ static int start_timer(struct monitor *m, int *fd, uint64_t first_ns, uint64_t p
 	return watch(m, *fd, event);
 }
 
-/*
- * Signals are taken as events from here on, also those that come while we attach. The first one restores
- * the default, so that a second one ends the program at once.
- */
 static int take_signals(struct monitor *m)
 {
-	sigset_t signals;
+	int err;
 
-	sigemptyset(&signals);
-	sigaddset(&signals, SIGINT);
-	sigaddset(&signals, SIGTERM);
-	sigaddset(&signals, SIGHUP);
-	signal(SIGPIPE, SIG_IGN); /* the reader's going shows as EPIPE */
 	m->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	m->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (m->epoll_fd < 0 || m->signal_fd < 0 || sigprocmask(SIG_BLOCK, &signals, NULL))
-		return log__fail(-errno, "cannot wait for signals: %s", strerror(errno));
-	return watch(m, m->signal_fd, EVENT_SIGNAL);
-}
-
-static void release_signals(void)
-{
-	sigset_t signals;
-
-	sigemptyset(&signals);
-	sigaddset(&signals, SIGINT);
-	sigaddset(&signals, SIGTERM);
-	sigaddset(&signals, SIGHUP);
-	sigprocmask(SIG_UNBLOCK, &signals, NULL);
+	if (m->epoll_fd < 0)
+		return log__fail(-errno, "cannot wait for events: %s", strerror(errno));
+	err = end_signals__take(&m->signal_fd);
+	return err ?: watch(m, m->signal_fd, EVENT_SIGNAL);
 }
 
 static int find_scope(struct monitor *m)
@@ -446,7 +425,6 @@ static int look_at_scope(struct monitor *m)
 
 static int handle(struct monitor *m, enum event event, bool *interval_due)
 {
-	struct signalfd_siginfo info;
 
 	switch (event) {
 	case EVENT_DRAIN:
@@ -460,11 +438,8 @@ static int handle(struct monitor *m, enum event event, bool *interval_due)
 		m->done = true;
 		return 0;
 	case EVENT_SIGNAL:
-		if (read(m->signal_fd, &info, sizeof(info)) > 0) {
-			m->signalled = true;
-			m->done = true;
-			release_signals();
-		}
+		m->signalled = end_signals__came(m->signal_fd);
+		m->done = m->done || m->signalled;
 		return 0;
 	case EVENT_SCOPE:
 		read_timer(m->scope_fd);

@@ -6,17 +6,16 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "burst.h"
 #include "cgroup.h"
+#include "end_signals.h"
 #include "line.h"
 #include "log.h"
 #include "pidns.h"
@@ -336,21 +335,6 @@ static int attach(struct snoop *s)
 	return 0;
 }
 
-static int take_signals(struct snoop *s)
-{
-	sigset_t signals;
-
-	sigemptyset(&signals);
-	sigaddset(&signals, SIGINT);
-	sigaddset(&signals, SIGTERM);
-	sigaddset(&signals, SIGHUP);
-	signal(SIGPIPE, SIG_IGN); /* the reader's going shows as EPIPE */
-	s->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (s->signal_fd < 0 || sigprocmask(SIG_BLOCK, &signals, NULL))
-		return log__fail(-errno, "cannot wait for signals: %s", strerror(errno));
-	return 0;
-}
-
 static int set_up(struct snoop *s)
 {
 	const struct snoop_options *o = s->options;
@@ -418,7 +402,6 @@ static int wait_for_events(struct snoop *s)
 	};
 	uint64_t duration_ns = s->options->duration_ns,
 		 passed_ns = now_ns(CLOCK_MONOTONIC) - s->start_ns;
-	struct signalfd_siginfo info;
 	int wait_ms = DRAIN_MS;
 
 	if (duration_ns && passed_ns >= duration_ns) {
@@ -429,13 +412,7 @@ static int wait_for_events(struct snoop *s)
 		wait_ms = (duration_ns - passed_ns) / NS_PER_MS + 1;
 	if (poll(fds, 2, wait_ms) < 0 && errno != EINTR)
 		return log__fail(-errno, "cannot wait for events: %s", strerror(errno));
-	if (read(s->signal_fd, &info, sizeof(info)) > 0) {
-		sigset_t signals;
-
-		/* A second signal ends the program at once. */
-		sigemptyset(&signals);
-		sigaddset(&signals, info.ssi_signo);
-		sigprocmask(SIG_UNBLOCK, &signals, NULL);
+	if (end_signals__came(s->signal_fd)) {
 		s->signalled = true;
 		s->done = true;
 	}
@@ -482,7 +459,7 @@ static int finish(struct snoop *s)
 int snoop__run(const struct snoop_options *options)
 {
 	struct snoop s = { .options = options, .signal_fd = -1 };
-	int err = take_signals(&s);
+	int err = end_signals__take(&s.signal_fd);
 
 	writer__init(&s.writer, STDOUT_FILENO);
 	if (!err)
