@@ -262,7 +262,17 @@ print_list() {
 	done
 }
 
+# What kind of machine it is, for who reads the log. A noisy one is taken for noisy to the end, so that what
+# fails on it is tried again (tests/lib/machine.py).
+probe_machine() {
+	local noise
+	[ -x build/workload/noise ] && noise=$(build/workload/noise) || return 0
+	echo "# machine: $noise"
+	[[ $noise == *'"is_quiet": true'* ]] || export THREADPROF_TEST_NOISY=1
+}
+
 [ $# -gt 0 ] || set -- tests
+probe_machine
 our_traces | sort >"$work/before"
 list_suites "$@" >"$work/suites"
 while IFS= read -r suite <&3; do
