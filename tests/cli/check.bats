@@ -66,7 +66,7 @@ PYTHON
 }
 
 @test "no rights: tracing is off, the remedy is said, exit 1" {
-	run --separate-stderr timeout 10 setpriv --bounding-set=-all --inh-caps=-all "$THREADPROF" check --json
+	run --separate-stderr timeout 30 setpriv --bounding-set=-all --inh-caps=-all "$THREADPROF" check --json
 	expect 1
 	echo "$output" >"$out"
 	check "$out" "features['tracing']['state'] == 'off' and 'CAP_BPF' in features['tracing']['reason']"
@@ -75,7 +75,7 @@ PYTHON
 
 @test "root of a user namespace has no rights over the kernel, and is told so" {
 	unshare --user --map-root-user true 2>/dev/null || skip "no user namespaces here"
-	run --separate-stderr timeout 10 unshare --user --map-root-user "$THREADPROF" check --json
+	run --separate-stderr timeout 30 unshare --user --map-root-user "$THREADPROF" check --json
 	expect 1
 	echo "$output" >"$out"
 	check "$out" "'user namespace' in features['tracing']['reason']"
@@ -98,13 +98,13 @@ PYTHON
 	echo 'int pause(void); int main(void) { return pause(); }' >"$program.c"
 	cc -o "$program" "$program.c"
 	start_target "$program"
-	until_true 5 has_name "$target" sleeper
+	until_true 30 has_name "$target" sleeper
 	run_check -p "$target"
 	check "$out" "features['target_symbols']['state'] == 'on'"
 	check "$out" "features['target_requests']['state'] == 'on' and features['target_uprobes']['state'] == 'on'"
 	cc -s -o "$program-s" "$program.c"
 	start_target "$program-s"
-	until_true 5 has_name "$target" sleeper-s
+	until_true 30 has_name "$target" sleeper-s
 	run_check -p "$target"
 	check "$out" "features['target_symbols']['state'] == 'fallback' and 'stripped' in features['target_symbols']['reason']"
 	expect 0
@@ -115,7 +115,7 @@ PYTHON
 	echo 'int pause(void); int main(void) { return pause(); }' >"$program.c"
 	cc -static -o "$program" "$program.c" 2>/dev/null || skip "no static libc here"
 	start_target "$program"
-	until_true 5 has_name "$target" sleeper
+	until_true 30 has_name "$target" sleeper
 	run_check -p "$target"
 	expect 0
 	check "$out" "features['target_uprobes']['state'] == 'fallback' and 'static' in features['target_uprobes']['reason']"
@@ -127,7 +127,7 @@ PYTHON
 		int pause(void); int main(void) { return pause(); }' >"$program.c"
 	cc -o "$program" "$program.c"
 	start_target "$program"
-	until_true 5 has_name "$target" sleeper
+	until_true 30 has_name "$target" sleeper
 	run_check -p "$target"
 	expect 0
 	check "$out" "features['target_uprobes']['state'] == 'off' and 'Go' in features['target_uprobes']['reason']"
@@ -147,7 +147,7 @@ allow = Filter(0x06, 0, 0, 0x7fff0000)
 libc.prctl(38, 1, 0, 0, 0)
 libc.prctl(22, 2, ctypes.byref(Program(1, ctypes.pointer(allow))))
 time.sleep(1000)'
-	until_true 5 grep -q '^Seccomp:.*2' "/proc/$target/status"
+	until_true 30 grep -q '^Seccomp:.*2' "/proc/$target/status"
 	run_check -p "$target"
 	expect 0
 	check "$out" "features['target_uprobes']['state'] == 'off' and 'seccomp' in features['target_uprobes']['reason']"
@@ -161,7 +161,7 @@ import ctypes, sys, time
 params = ctypes.create_string_buffer(256)
 fd = ctypes.CDLL(None).syscall(425, 4, params)
 time.sleep(1000 if fd >= 0 else 0)'
-	until_true 5 ring_or_ended || skip "no io_uring here"
+	until_true 30 ring_or_ended || skip "no io_uring here"
 	kill -0 "$target" 2>/dev/null || skip "no io_uring here"
 	run_check -p "$target"
 	expect 0

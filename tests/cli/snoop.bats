@@ -105,7 +105,8 @@ start() {
 			echo $? >"$BATS_TEST_TMPDIR/code"
 		} | head -n 1 >"$BATS_TEST_TMPDIR/head" &
 		pipe=$!
-		for _ in {1..100}; do
+		# A loaded machine may need seconds to attach it.
+		for _ in {1..600}; do
 			/bin/true
 			[ ! -s "$BATS_TEST_TMPDIR/code" ] || break
 			sleep 0.05

@@ -16,7 +16,7 @@ setup_file() {
 in_empty_root() {
 	mkdir -p "$BATS_TEST_TMPDIR/root/proc" "$BATS_TEST_TMPDIR/root/sys"
 	install -m 755 "$STATIC" "$BATS_TEST_TMPDIR/root/threadprof"
-	run --separate-stderr timeout 20 unshare -m sh -c 'cd "$1" && shift &&
+	run --separate-stderr timeout 30 unshare -m sh -c 'cd "$1" && shift &&
 		mount -t proc proc proc && mount --rbind /sys sys && exec "$(command -v chroot)" . "$@"' \
 		sh "$BATS_TEST_TMPDIR/root" /threadprof "$@"
 }
@@ -34,7 +34,7 @@ import http.server
 s = http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler)
 open("'"$BATS_TEST_TMPDIR"'/port", "w").write("%d\n" % s.server_port)
 s.serve_forever()'
-	until_true 10 test -s "$BATS_TEST_TMPDIR/port"
+	until_true 30 test -s "$BATS_TEST_TMPDIR/port"
 	(
 		for _ in {1..40}; do
 			curl -s -o /dev/null "http://127.0.0.1:$(cat "$BATS_TEST_TMPDIR/port")/" || true
@@ -53,7 +53,7 @@ s.serve_forever()'
 	start_sleeper
 	printf 'hosts: nothing_of_the_kind\npasswd: nothing_of_the_kind\nservices: nothing_of_the_kind\n' \
 		>"$BATS_TEST_TMPDIR/nsswitch.conf"
-	run --separate-stderr timeout 20 unshare -m sh -c 'mount --bind "$1" /etc/nsswitch.conf && shift && exec "$@"' sh \
+	run --separate-stderr timeout 30 unshare -m sh -c 'mount --bind "$1" /etc/nsswitch.conf && shift && exec "$@"' sh \
 		"$BATS_TEST_TMPDIR/nsswitch.conf" strace -f -e trace=openat,open -o "$BATS_TEST_TMPDIR/trace" \
 		"$STATIC" snoop --uid nobody -d 0.2
 	expect 0 "attached"

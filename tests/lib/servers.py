@@ -139,6 +139,10 @@ def redis():
 
 # ---- clients -------------------------------------------------------------------------------------
 
+# Between two pieces of a request: long beside what a server takes to come, on a loaded machine too.
+PIECES_APART_S = 0.03
+
+
 class Client:
     """One connection. ask() sends one request in one or more pieces and reads the whole answer."""
 
@@ -168,7 +172,7 @@ class Client:
     def send(self, pieces):
         for number, piece in enumerate(pieces):
             if number:
-                time.sleep(0.01)
+                time.sleep(PIECES_APART_S)
             self.socket.sendall(piece)
 
     def close(self):

@@ -27,7 +27,7 @@ class Load:
 
     def run(self):
         while not self.stopping:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=20) as conn:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=tp.PATIENCE_S) as conn:
                 conn.sendall(b"GET / HTTP/1.0\r\n\r\n")
                 while conn.recv(4096):
                     pass

@@ -29,7 +29,7 @@ class Inside(tp.Workload):
     def __init__(self, argv):
         self.process = tp.start_process(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self._rest = b""
-        self.ready = self._read("ready", 10)
+        self.ready = self._read("ready", tp.PATIENCE_S)
         self.pid_inside = self.ready["pid"]
         self.pid = tp.children(self.process.pid)[0]
 
@@ -187,7 +187,7 @@ def run_inside(script):
     argv = UNSHARE + [sys.executable, "-c", script, os.path.join(tp.ROOT, "tests", "lib")]
     process = tp.start_process(argv, stdout=subprocess.PIPE)
     try:
-        output, _ = process.communicate(timeout=40)
+        output, _ = process.communicate(timeout=100)
     except subprocess.TimeoutExpired:
         tp.fail("no end inside the namespace")
     if process.returncode:
@@ -264,7 +264,7 @@ def snoop_inside():
 @test("a /proc of another namespace is refused, not misread")
 def other_proc():
     run = subprocess.run(["unshare", "--pid", "--fork", "--kill-child", tp.THREADPROF, "-p", "1"],
-                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=20)
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=tp.PATIENCE_S)
     tp.assert_equal("exit code", run.returncode, 1)
     tp.assert_true("the reason", b"/proc" in run.stderr and b"PID namespace" in run.stderr)
 
@@ -369,7 +369,7 @@ def cgroup_end():
         report = profiler.wait()
         tp.assert_equal("pids", report.last("target.pids"), [pid])
         tp.wait_until(lambda: not open(cgroup.procs).read(), what="an empty cgroup")
-        empty = subprocess.run([tp.THREADPROF, "--cgroup", cgroup.path], timeout=20,
+        empty = subprocess.run([tp.THREADPROF, "--cgroup", cgroup.path], timeout=tp.PATIENCE_S,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         tp.assert_equal("exit code", empty.returncode, 1)
         tp.assert_true("the reason", b"no process is in" in empty.stderr)
@@ -382,7 +382,7 @@ def container_errors():
         for number in ("1", "2"):
             cgroup.child("docker-7e57%s%s.scope" % (number, ID[5:]))
         for wanted, words in (("7e57", (b"7e571", b"7e572")), ("7e573", (b"no container",))):
-            run = subprocess.run([tp.THREADPROF, "--container", wanted], timeout=20,
+            run = subprocess.run([tp.THREADPROF, "--container", wanted], timeout=tp.PATIENCE_S,
                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE)
             tp.assert_equal("exit code", run.returncode, 1)
             for word in words:

@@ -122,7 +122,7 @@ def dropped_by_snoop():
 def command_keeps_rights():
     path = os.path.join(tp.temp_dir(), "status")
     run = subprocess.run([tp.THREADPROF, "-i", "60", "--", "sh", "-c", "cat /proc/$$/status >" + path],
-                         timeout=20, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                         timeout=tp.PATIENCE_S, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     tp.assert_equal("exit code", run.returncode, 0)
     with open(path) as lines:
         got = dict(line.rstrip("\n").split(":\t", 1) for line in lines if ":\t" in line)
@@ -221,12 +221,12 @@ TABLE = (
 def table():
     binary = public(tp.THREADPROF)
     target = tp.start_process(["sleep", "1000"])
-    root = subprocess.run([binary, "check", "--json"], stdout=subprocess.PIPE, timeout=30)
+    root = subprocess.run([binary, "check", "--json"], stdout=subprocess.PIPE, timeout=tp.PATIENCE_S)
     here = features([json.loads(line) for line in root.stdout.splitlines()])
     has_cgroup2 = any(line.split()[2] == "cgroup2" for line in open("/proc/self/mounts"))
     for capabilities, code, want in TABLE:
         run = subprocess.run(as_nobody(*capabilities) + [binary, "check", "-p", str(target.pid), "--json"],
-                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=30)
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=tp.PATIENCE_S)
         where = "with " + (" ".join(capabilities) or "none")
         tp.assert_equal("%s: exit code" % where, run.returncode, code)
         got = features([json.loads(line) for line in run.stdout.splitlines()])
@@ -244,7 +244,7 @@ def table():
 
 def wanted_by_install():
     dry = subprocess.run(["make", "-n", "install", "SETCAP=1", "GROUP=adm", "DESTDIR=/nowhere"],
-                         cwd=tp.ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=30)
+                         cwd=tp.ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=tp.PATIENCE_S)
     lines = dry.stdout.decode().splitlines()
     found = [line for line in lines if "setcap" in line and "/nowhere" in line]
     tp.assert_equal("lines with setcap", len(found), 1)
@@ -267,7 +267,7 @@ def file_capabilities():
     assert_states(features(report.records), {**MAIN_JOB, "symbols": "on", "executables": "on"})
     assert_lock_names(truth, report, True)
     # What it starts is the user's own, without them.
-    run = subprocess.run(command + ["--", "grep", "CapEff", "/proc/self/status"], timeout=20,
+    run = subprocess.run(command + ["--", "grep", "CapEff", "/proc/self/status"], timeout=tp.PATIENCE_S,
                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     tp.assert_true("CapEff of the command", b"CapEff:\t0000000000000000" in run.stdout)
 
