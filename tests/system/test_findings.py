@@ -19,7 +19,7 @@ from tp import test  # noqa: E402
 IDS = ("cpu_stolen", "cpu_throttled", "gil_bound", "lock_bound", "cpu_saturated", "accept_queue_overflow",
        "pool_too_small", "pool_too_large", "slow_client", "waiting_for_peer", "disk_bound", "blind_spot",
        "unexplained", "all_clear")
-TRIES = 4
+TRIES = 5
 matrix = []  # (scenario, ids found, the one on top first)
 
 
@@ -35,18 +35,6 @@ def is_stranger(finding):
     return finding["id"] == "cpu_stolen" and os.path.basename(exe) not in ours
 
 
-class Machine:
-    """How much CPU time others took, as the kernel's own accounts have it."""
-
-    def __init__(self):
-        self.before, self.begin_ns = tp._busy_ns(), time.monotonic_ns()
-
-    def taken(self):
-        """CPUs that the hypervisor or strangers used."""
-        wall_ns = time.monotonic_ns() - self.begin_ns
-        return max(now - then for now, then in zip(tp._busy_ns(), self.before)) / wall_ns
-
-
 def findings_of(report):
     """Of the last whole interval, in their order, without what strangers did."""
     found = [f for f in report.intervals[-1]["findings"] if f["now"] and not is_stranger(f)]
@@ -59,13 +47,12 @@ def judge(name, wanted, look):
     """look() gives a report; @wanted is on top and alone. On a disturbed machine it is looked at again."""
     begin = time.monotonic()
     for attempt in range(TRIES):
-        machine = Machine()
+        watch = tp.Watch()
         report = look()
         found = findings_of(report)
         ids = [f["id"] for f in found]
-        taken = machine.taken()
-        is_left_alone = attempt + 1 >= tp.TRIES_WHEN_IDLE and taken < 0.02
-        if ids == [wanted] or is_left_alone or time.monotonic() > begin + 20:
+        taken = watch.taken()
+        if ids == [wanted] or tp.is_left_alone(watch, attempt + 1) or time.monotonic() > begin + 60:
             break
         print("# %s: %s while others use %.2f CPUs, looked at again" % (name, ids, taken))
         time.sleep(attempt)
