@@ -26,7 +26,7 @@ STATIC_NEEDS="static-libraries"
 VM_NEEDS="qemu busybox-static python3"
 VM_ARM64_NEEDS="qemu-arm64 python3"
 UNIT_NEEDS="sanitizers cmocka c++"
-SYSTEM_NEEDS="bats setpriv unshare setcap python3 nginx redis-server wrk jdk curl tmux strace musl"
+SYSTEM_NEEDS="bats setpriv unshare setcap python3 nginx redis-server jdk curl strace"
 CROSS_NEEDS="cross-cc clang bpftool pkg-config"
 # What a test compares with, and leaves out where the system has no package of it.
 SYSTEM_EXTRAS="execsnoop musl-gcc"
@@ -63,9 +63,7 @@ wrk           wrk                          wrk                          wrk     
 jdk           default-jdk-headless         java-devel                   java-devel               jdk-openjdk
 musl-gcc      musl-tools                   musl-gcc                     musl-devel               musl
 curl          curl                         curl                         curl                     curl
-tmux          tmux                         tmux                         tmux                     tmux
 strace        strace                       strace                       strace                   strace
-musl          musl-tools                   musl-gcc                     musl-devel-static        musl
 redis-benchmark redis-tools                redis                        redis                    redis
 perf          linux-perf|linux-tools-generic perf                       perf                     perf
 bpftrace      bpftrace                     bpftrace                     bpftrace                 bpftrace
@@ -154,9 +152,8 @@ have() {
 	sanitizers) compiles -fsanitize=address,undefined ;;
 	# Debian's python3-minimal has the command without the library.
 	python3) python3 -c 'import http.server, json' 2>/dev/null ;;
-	musl) command -v musl-gcc >/dev/null ;;
 	jdk) command -v java >/dev/null && command -v javac >/dev/null ;;
-	pkg-config | bats | setpriv | unshare | setcap | nginx | redis-server | redis-benchmark | wrk | musl-gcc | curl | tmux | \
+	pkg-config | bats | setpriv | unshare | setcap | nginx | redis-server | redis-benchmark | wrk | musl-gcc | curl | \
 		strace | perf | bpftrace | execsnoop | offcputime)
 		command -v "$1" >/dev/null ;;
 	*) have_module "$1" ;;

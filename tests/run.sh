@@ -34,6 +34,11 @@ failures=()
 skips=()
 running=
 work=$(mktemp -d)
+# All that the suites write goes here, and what is still there afterwards shows who does not tidy up. Servers
+# that drop root must reach it.
+mkdir "$work/tmp"
+chmod 755 "$work" "$work/tmp"
+export TMPDIR=$work/tmp
 
 # shellcheck disable=SC2317 # the trap calls it
 clean_up() {
@@ -227,7 +232,9 @@ our_processes() {
 
 our_traces() {
 	our_processes
-	awk '$3 == "tracefs" || $3 == "bpf" { print "mount " $3 " " $2 }' /proc/self/mounts
+	awk -v tmp="$TMPDIR/" '$3 == "tracefs" || $3 == "bpf" || index($2, tmp) { print "mount " $3 " " $2 }' \
+		/proc/self/mounts
+	find "$TMPDIR" -mindepth 1 -maxdepth 1 -printf 'file %f\n'
 }
 
 # What a test stopped may need a moment to be gone.
@@ -241,7 +248,7 @@ check_left_behind() {
 	done
 	echo "# left behind"
 	if [ -z "$left" ]; then
-		echo "ok - no process and no mount is left behind"
+		echo "ok - no process, no mount and no file is left behind"
 		passed=$((passed + 1))
 	else
 		echo "not ok - left behind: ${left//$'\n'/, }"

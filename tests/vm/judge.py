@@ -9,7 +9,9 @@ run is to tell.
 Wrong times get a second run. So does whatever is wrong while the emulation was disturbed: the host gave
 its processor to others, or the guest's own pulse has a gap. Then what the guest's kernel and threadprof
 read off the clock a moment apart may be anything apart, and a workload may not come to its end in time.
-With "last", what is wrong fails, or is skipped with the reason if the emulation was disturbed again.
+With "last", what is wrong fails, or is skipped with the reason if the emulation was disturbed again. Of wrong
+times only those fail that were wrong in both runs: a fault meets the same state of the same thread again, a
+host that takes its processor away unseen does not.
 
 Emulation makes a switch cost as much as a small script, and two profilers at once twice that; so a
 state may be off by a twentieth of its thread's wall time, and two ways of watching the same switches
@@ -23,6 +25,7 @@ a call's time is known to lie between its wall time and that less the run delay.
 import glob
 import json
 import os
+import re
 import sys
 
 WAYS = {"sched_switch": "probes", "finish_task_switch": "probes", "raw": "fallbacks", "fallbacks": "fallbacks"}
@@ -45,11 +48,20 @@ def records_of(text):
     return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
 
 
+def topic(detail):
+    """What a detail is about, without its numbers."""
+    return re.split(r"\bgot\b|\boff by\b|\bis \d|\d+\.\d", detail)[0]
+
+
 class Judge:
-    def __init__(self, kernel, disturbance, is_last):
+    """earlier: name -> details of the times that were wrong in the run before; None: there is none."""
+
+    def __init__(self, kernel, disturbance, is_last, earlier=None):
         self.kernel = kernel
         self.disturbance = disturbance
         self.is_last = is_last
+        self.earlier = earlier
+        self.wrong_times = {}
         self.wrong = 0
         self.doubtful = 0
 
@@ -63,7 +75,15 @@ class Judge:
     def says_of_times(self, ok, name, details=()):
         """Of what an emulation may get wrong for reasons that nobody sees: a second run decides."""
         if not ok and not self.is_last:
+            self.wrong_times[name] = list(details)
             return self._doubts(name, details)
+        if not ok and self.earlier is not None:
+            known = {topic(detail) for detail in self.earlier.get(name, [])}
+            again = [detail for detail in details if topic(detail) in known]
+            if not again:
+                self._print("ok", name, ["wrong in this run only:"] + list(details))
+                return True
+            details = again
         return self.says(ok, name, details)
 
     def _doubts(self, name, details):
@@ -305,7 +325,12 @@ def disturbance(directory):
 def main():
     suite, directory, columns_path = sys.argv[1:4]
     release = read(os.path.join(directory, "release")).strip()
-    judge = Judge("%s (%s)" % (suite, release), disturbance(directory), sys.argv[4:] == ["last"])
+    notes, is_last = columns_path + "." + suite, sys.argv[4:] == ["last"]
+    earlier = json.loads(read(notes)) if is_last and os.path.exists(notes) else None
+    pulse, disturbed = read(os.path.join(directory, "probes", "ticks")), disturbance(directory)
+    if earlier and earlier["pulse"] == pulse:
+        disturbed = disturbed or "no time was left for a second run"
+    judge = Judge("%s (%s)" % (suite, release), disturbed, is_last, earlier and earlier["wrong_times"])
     column = {"suite": suite, "release": release}
     runs = judge_round(judge, directory, column, "probes") + judge_round(judge, directory, column, "fallbacks")
     judge_requests(judge, directory, column)
@@ -318,6 +343,9 @@ def main():
     column["uprobe locks"] = "not measured" if "--lock-calls" in help_text else "not in this build"
     with open(columns_path, "a") as file:
         file.write(json.dumps(column) + "\n")
+    if not is_last:
+        with open(notes, "w") as file:
+            json.dump({"pulse": pulse, "wrong_times": judge.wrong_times}, file)
     if judge.wrong:
         sys.exit(1)
     sys.exit(2 if judge.doubtful and not judge.is_last else 0)
