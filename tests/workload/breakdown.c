@@ -16,6 +16,9 @@
  * that blocks took is its wall time less the CPU time used and the time spent runnable in it. "cpu"
  * is what is left of the request: a thread's CPU clock leaves out what the hypervisor took, the
  * scheduler's switches don't.
+ *
+ * No clock is read at the very moment: every figure of the truth is a range, from the least to the most
+ * that it can be by the clocks read before and after. Whoever takes the CPU meanwhile makes it wider.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -42,14 +45,18 @@
 #include <unistd.h>
 
 #define MS 1000000ull
-#define MSG_SIZE 64
+#define STEPS_SIZE 56
+/* Few long waits here too: the kernel wakes a writer when a third of its buffer is free. */
 #define REPLY_BYTES (1u << 20)
+#define SEND_BUFFER (1u << 18)
+#define READ_BYTES (1u << 18)
 /*
  * Few long waits: the CPU clock stops some microseconds before each switch, while the kernel looks for
  * other work, and of many short waits that would be a share to see.
  */
 #define DISK_BYTES (4u << 20)
 #define HUGE_PAGE (2u << 20)
+#define PREEMPTION_NS 10000
 #define MAX_CONNS 256
 #define MAX_REQUESTS 512
 #define NR_WORKERS 3
@@ -59,9 +66,21 @@ enum state { CPU, RUNQ, LOCK, WAIT, DISK, NET, IDLE, SLEEP, OTHER, HANDOFF, NR_S
 static const char *const state_names[] = { "cpu", "runq", "lock",  "wait",  "disk",
 					   "net", "idle", "sleep", "other", "handoff" };
 
-/* Three clocks of one thread at one moment. */
+/* Two clocks of one thread, read after the one moment and before the other. */
 struct span {
-	uint64_t at_ns, cpu_ns, delay_ns;
+	uint64_t before_ns, after_ns, cpu_ns, delay_ns;
+	long sleeps, preemptions;
+};
+
+/* A moment or a time, and how well it is known. */
+struct range {
+	int64_t lo_ns, hi_ns;
+};
+
+/* What a client sends. */
+struct message {
+	char steps[STEPS_SIZE];
+	uint64_t sent_ns; /* before it was */
 };
 
 struct conn {
@@ -72,17 +91,16 @@ struct conn {
 
 struct request {
 	unsigned port, seq;
-	char steps[MSG_SIZE + 1];
+	char steps[STEPS_SIZE];
 	pid_t read_tid, write_tid;
+	struct range read_at, pushed_at;
+	struct range latency, state[NR_STATES];
+	struct range ready;	 /* cpu and runq */
+	struct range not_asleep; /* and hand-off */
 	/* free_ns: for how long of the hand-off the thread that answers was free. */
-	uint64_t read_ns, pushed_ns, free_ns, latency_ns, state_ns[NR_STATES];
-	/*
-	 * How long the first read (from 0 where it waited, and only its end counts) and the last write
-	 * took, up to when all clocks were read: a thread that lost its CPU there does not know when the
-	 * call was over, or which clock missed what.
-	 */
-	uint64_t read_took_ns, write_took_ns;
-	uint64_t pushed_delay_ns; /* run_delay of the worker when it was woken */
+	int64_t free_ns;
+	/* Whether the one that answers was woken for it, or had another request before. */
+	bool is_taking_up_known;
 };
 
 /* Where a worker waits for somebody outside: kinds of descriptor, each with its process. */
@@ -90,16 +108,17 @@ enum upstream { UP_V4, UP_V6, UP_UNIX, UP_PIPE, NR_UPSTREAMS };
 
 struct upstream_total {
 	char addr[128];
-	atomic_ullong wait_ns;
-	atomic_uint waits;
+	struct range wait;
+	unsigned waits;
 };
 
 struct worker {
 	pthread_t thread, helper_thread;
-	int cpu, schedstat_fd;
+	int cpu;
 	pid_t tid;
 	struct request *request;
-	struct span begin; /* when this thread took up the request, or last became free */
+	struct range taken_at; /* when this thread took up the request, or last became free */
+	struct span taken;     /* its clocks then */
 	int up_out[NR_UPSTREAMS], up_in[NR_UPSTREAMS];
 
 	/* The helper holds the mutex, or makes the condition true, after so many milliseconds. */
@@ -110,7 +129,8 @@ struct worker {
 	pthread_mutex_t mutex, cond_mutex;
 	pthread_cond_t cond;
 	bool ready;
-	uint64_t cond_waits, cond_wait_ns;
+	unsigned cond_waits;
+	struct range cond_wait;
 };
 
 struct competitor {
@@ -125,7 +145,8 @@ static char *disk_data;
 static struct sockaddr_in server_addr;
 static struct competitor *competitor;
 static struct upstream_total upstream_totals[NR_UPSTREAMS];
-static atomic_ullong disk_ns;
+static struct range disk_wait;
+static pthread_mutex_t totals_mutex = PTHREAD_MUTEX_INITIALIZER;
 
 static struct worker workers[NR_WORKERS], reader;
 static unsigned nr_workers = 1;
@@ -134,10 +155,11 @@ static struct request requests[MAX_REQUESTS];
 static atomic_uint nr_conns, nr_requests, nr_ended;
 static unsigned nr_conns_expected;
 
-static pthread_mutex_t queue_mutex = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t queue_cond = PTHREAD_COND_INITIALIZER;
+/* One pushes. No lock: a worker that waited for one would be woken before its request is there. */
 static struct conn *queue[MAX_REQUESTS];
-static unsigned queue_head, queue_tail;
+static unsigned queue_tail;
+static atomic_uint queue_head;
+static sem_t queue_sem;
 
 static __thread int schedstat_fd = -1;
 
@@ -177,52 +199,71 @@ static void sleep_ms(unsigned ms)
 		;
 }
 
-static uint64_t run_delay_in(int fd)
+static uint64_t run_delay_ns(void)
 {
 	unsigned long long cpu, delay = 0;
 	char text[96];
 	ssize_t len;
 
-	len = fd < 0 ? 0 : pread(fd, text, sizeof(text) - 1, 0);
+	len = pread(schedstat_fd, text, sizeof(text) - 1, 0);
 	if (len <= 0)
 		return 0;
 	text[len] = '\0';
 	return sscanf(text, "%llu %llu", &cpu, &delay) == 2 ? delay : 0;
 }
 
-static uint64_t run_delay_ns(void)
-{
-	return run_delay_in(schedstat_fd);
-}
-
-/*
- * A thread that loses its CPU between two of the clocks would charge that to the wrong state.
- */
+/* A thread that loses its CPU between two of the clocks knows little: then again. */
 static struct span snapshot(void)
 {
 	struct span span;
-	uint64_t before_ns;
+	struct rusage usage;
 
-	for (unsigned tries = 0; tries < 100; tries++) {
-		before_ns = now_ns();
+	for (unsigned tries = 0; tries < 20; tries++) {
+		span.before_ns = now_ns();
 		span.delay_ns = run_delay_ns();
 		span.cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
-		span.at_ns = now_ns();
-		if (span.at_ns - before_ns < 50000)
+		getrusage(RUSAGE_THREAD, &usage);
+		span.after_ns = now_ns();
+		if (span.after_ns - span.before_ns < 20000)
 			break;
 	}
+	span.sleeps = usage.ru_nvcsw;
+	span.preemptions = usage.ru_nivcsw;
 	return span;
 }
 
+static void range__add(struct range *sum, struct range more)
+{
+	sum->lo_ns += more.lo_ns;
+	sum->hi_ns += more.hi_ns;
+}
+
+static struct range range__minus(struct range from, struct range what)
+{
+	return (struct range){ from.lo_ns - what.hi_ns, from.hi_ns - what.lo_ns };
+}
+
 /* Returns the time blocked since @begin, and adds it to the request in hand. */
-static uint64_t charge(struct worker *w, struct span begin, enum state state)
+static struct range charge(struct worker *w, struct span begin, enum state state)
 {
 	struct span end = snapshot();
-	uint64_t wall = end.at_ns - begin.at_ns;
-	uint64_t used = end.cpu_ns - begin.cpu_ns + end.delay_ns - begin.delay_ns;
-	uint64_t blocked = wall > used ? wall - used : 0;
+	int64_t used = end.cpu_ns - begin.cpu_ns + end.delay_ns - begin.delay_ns;
+	int64_t least = end.before_ns - begin.after_ns - used;
+	int64_t most = end.after_ns - begin.before_ns - used;
+	struct range blocked = { least > 0 ? least : 0, most > 0 ? most : 0 };
 
-	w->request->state_ns[state] += blocked;
+	range__add(&w->request->state[state], blocked);
+	return blocked;
+}
+
+/* As charge(); many workers add to @total. */
+static struct range charge_total(struct worker *w, struct span begin, enum state state, struct range *total)
+{
+	struct range blocked = charge(w, begin, state);
+
+	pthread_mutex_lock(&totals_mutex);
+	range__add(total, blocked);
+	pthread_mutex_unlock(&totals_mutex);
 	return blocked;
 }
 
@@ -306,7 +347,7 @@ static void wait_step(struct worker *w, unsigned ms)
 		pthread_cond_wait(&w->cond, &w->cond_mutex);
 	w->ready = false;
 	pthread_mutex_unlock(&w->cond_mutex);
-	w->cond_wait_ns += charge(w, begin, WAIT);
+	range__add(&w->cond_wait, charge(w, begin, WAIT));
 	w->cond_waits++;
 }
 
@@ -348,7 +389,6 @@ static void disk_step(struct worker *w, unsigned ms, bool reads)
 
 	while (blocked < ms * MS && now_ns() < limit) {
 		struct span begin = snapshot();
-		uint64_t ns;
 
 		if (reads) {
 			if (pread(disk_fd, disk_data, DISK_BYTES, 0) != DISK_BYTES)
@@ -357,9 +397,7 @@ static void disk_step(struct worker *w, unsigned ms, bool reads)
 			   fdatasync(disk_fd)) {
 			die("write or fdatasync");
 		}
-		ns = charge(w, begin, DISK);
-		blocked += ns;
-		atomic_fetch_add(&disk_ns, ns);
+		blocked += charge_total(w, begin, DISK, &disk_wait).lo_ns;
 	}
 }
 
@@ -368,7 +406,6 @@ static void upstream_step(struct worker *w, enum upstream kind, bool polls, unsi
 	struct pollfd pollfd = { .fd = w->up_in[kind], .events = POLLIN };
 	unsigned char byte = ms;
 	struct span begin;
-	uint64_t ns;
 
 	if (write(w->up_out[kind], &byte, 1) != 1)
 		die("upstream");
@@ -377,9 +414,8 @@ static void upstream_step(struct worker *w, enum upstream kind, bool polls, unsi
 		die("poll");
 	if (read(w->up_in[kind], &byte, 1) != 1)
 		die("upstream");
-	ns = charge(w, begin, kind == UP_PIPE ? OTHER : NET);
-	atomic_fetch_add(&upstream_totals[kind].wait_ns, ns);
-	atomic_fetch_add(&upstream_totals[kind].waits, 1);
+	charge_total(w, begin, kind == UP_PIPE ? OTHER : NET, &upstream_totals[kind].wait);
+	__atomic_fetch_add(&upstream_totals[kind].waits, 1, __ATOMIC_RELAXED);
 }
 
 static void sleep_step(struct worker *w, unsigned ms)
@@ -438,7 +474,7 @@ static void run_steps(struct worker *w)
 {
 	const char *at = w->request->steps;
 
-	for (; *at && *at != ' '; at++) {
+	for (; *at; at++) {
 		if ((*at >= 'a' && *at <= 'z') || (*at >= 'A' && *at <= 'Z'))
 			run_step(w, *at, atoi(at + 1));
 	}
@@ -448,58 +484,69 @@ static void run_steps(struct worker *w)
 
 static bool read_request(struct worker *w, struct conn *c)
 {
-	char msg[MSG_SIZE];
+	struct message msg;
 	struct request *r;
 	struct pollfd pollfd = { .fd = c->fd, .events = POLLIN };
-	bool polls = strcmp(mode, "single") != 0;
-	struct span begin;
-	uint64_t asked_ns, read_ns, begin_ns;
+	uint64_t asked_ns, read_ns;
 	ssize_t got;
 
 	/* A thread alone on its CPU may wait in the read itself. */
-	if (polls && poll(&pollfd, 1, -1) != 1)
+	if ((c->seq || strcmp(mode, "single")) && poll(&pollfd, 1, -1) != 1)
 		die("poll");
 	asked_ns = now_ns();
-	got = recv(c->fd, msg, MSG_SIZE, MSG_WAITALL);
+	got = recv(c->fd, &msg, sizeof(msg), MSG_WAITALL);
 	read_ns = now_ns();
-	if (got != MSG_SIZE)
+	if (got != sizeof(msg))
 		return false;
-	begin = snapshot();
-	begin_ns = begin.at_ns;
-	begin.at_ns = read_ns;
 	r = &requests[atomic_fetch_add(&nr_requests, 1)];
 	if (r == &requests[MAX_REQUESTS])
 		die("more than %d requests", MAX_REQUESTS);
-	memcpy(r->steps, msg, MSG_SIZE);
+	memcpy(r->steps, msg.steps, sizeof(r->steps));
 	r->port = c->port;
 	r->seq = ++c->seq;
 	r->read_tid = w->tid;
-	r->read_ns = read_ns;
-	r->read_took_ns = begin_ns - (polls ? asked_ns : read_ns);
+	r->read_at.lo_ns = msg.sent_ns > asked_ns ? msg.sent_ns : asked_ns;
+	r->read_at.hi_ns = read_ns;
+	r->is_taking_up_known = true;
 	c->request = r;
 	w->request = r;
-	w->begin = begin;
+	w->taken = snapshot();
+	w->taken_at = r->read_at;
 	return true;
 }
 
-/* Returns when the last write was over; that one never blocks, so that its end is known. */
-static uint64_t send_answer(struct worker *w, struct conn *c)
+/* Returns when the last write was over. */
+static struct range send_answer(struct worker *w, struct conn *c)
 {
 	static const char data[REPLY_BYTES];
 	struct span begin = snapshot();
-	uint64_t asked_ns, end_ns;
+	struct range end_at;
 
 	if (has_step(w->request->steps, 'n')) {
 		if (send(c->fd, data, REPLY_BYTES - 1, MSG_NOSIGNAL) != REPLY_BYTES - 1)
 			die("send of an answer");
 		charge(w, begin, NET);
 	}
-	asked_ns = now_ns();
+	end_at.lo_ns = now_ns();
 	if (send(c->fd, data, 1, MSG_NOSIGNAL) != 1)
 		die("send of an answer");
-	end_ns = now_ns();
-	w->request->write_took_ns = end_ns - asked_ns;
-	return end_ns;
+	end_at.hi_ns = now_ns();
+	return end_at;
+}
+
+/*
+ * The time spent runnable: the clocks were read after the begin, and are read after the end. To the kernel
+ * a preempted thread waits since the other one was woken; to threadprof since the switch, some microseconds
+ * later: after the interrupt that woke it.
+ */
+static struct range waited_for_cpu(const struct worker *w, struct span end, struct range end_at)
+{
+	int64_t delay = end.delay_ns - w->taken.delay_ns;
+	int64_t late = PREEMPTION_NS * (end.preemptions - w->taken.preemptions);
+	int64_t least = delay - late - (int64_t)(end.after_ns - end_at.lo_ns);
+	int64_t most = delay + (int64_t)(w->taken.after_ns - w->taken_at.lo_ns);
+
+	return (struct range){ least > 0 ? least : 0, most };
 }
 
 /*
@@ -509,23 +556,25 @@ static uint64_t send_answer(struct worker *w, struct conn *c)
 static void answer(struct worker *w, struct conn *c)
 {
 	struct request *r = w->request;
+	struct range end_at, blocked = {};
 	struct span end;
-	uint64_t end_ns, blocked = 0;
 
 	run_steps(w);
 	c->request = NULL;
-	end_ns = send_answer(w, c);
+	end_at = send_answer(w, c);
 	end = snapshot();
-	r->write_took_ns += end.at_ns - end_ns;
 	for (unsigned i = LOCK; i < HANDOFF; i++)
-		blocked += r->state_ns[i];
+		range__add(&blocked, r->state[i]);
 	r->write_tid = w->tid;
-	r->latency_ns = end_ns - r->read_ns;
-	r->state_ns[HANDOFF] = w->begin.at_ns - r->read_ns;
-	r->state_ns[RUNQ] = end.delay_ns - w->begin.delay_ns;
-	r->state_ns[CPU] = end_ns - w->begin.at_ns - r->state_ns[RUNQ] - blocked;
-	w->begin = end;
-	w->begin.at_ns = end_ns;
+	r->latency = range__minus(end_at, r->read_at);
+	if (r->read_tid != r->write_tid)
+		r->state[HANDOFF] = range__minus(w->taken_at, r->read_at);
+	r->not_asleep = range__minus(r->latency, blocked);
+	r->ready = range__minus(range__minus(end_at, w->taken_at), blocked);
+	r->state[RUNQ] = waited_for_cpu(w, end, end_at);
+	r->state[CPU] = range__minus(r->ready, r->state[RUNQ]);
+	w->taken = end;
+	w->taken_at = end_at;
 }
 
 static struct conn *accept_conn(void)
@@ -533,7 +582,7 @@ static struct conn *accept_conn(void)
 	struct sockaddr_in peer;
 	socklen_t len = sizeof(peer);
 	int fd = accept4(listen_fd, (struct sockaddr *)&peer, &len, SOCK_CLOEXEC);
-	int size = 65536, one = 1;
+	int size = SEND_BUFFER, one = 1;
 	struct conn *c;
 
 	if (fd < 0)
@@ -560,7 +609,8 @@ static void begin_thread(struct worker *w, const char *name)
 	pin_to(w->cpu);
 	w->tid = syscall(SYS_gettid);
 	schedstat_fd = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
-	w->schedstat_fd = schedstat_fd;
+	if (schedstat_fd < 0)
+		die("schedstat");
 }
 
 static void *single_main(void *arg)
@@ -580,54 +630,31 @@ static void *single_main(void *arg)
 
 static void queue_push(struct conn *c)
 {
-	pthread_mutex_lock(&queue_mutex);
 	queue[queue_tail++ % MAX_REQUESTS] = c;
-	pthread_mutex_unlock(&queue_mutex);
-	if (c->request) {
-		/* There is one worker then, and it sleeps, unless it was about to. */
-		c->request->pushed_delay_ns = run_delay_in(workers[0].schedstat_fd);
-		c->request->pushed_ns = now_ns();
-	}
-	pthread_cond_signal(&queue_cond);
+	if (c->request)
+		c->request->pushed_at.lo_ns = now_ns();
+	sem_post(&queue_sem);
 }
 
-static long nr_sleeps(void)
+/* @slept: posted before it could fall asleep, it was not woken. */
+static struct conn *queue_pop(bool *slept)
 {
-	struct rusage usage;
+	long before = snapshot().sleeps;
 
-	getrusage(RUSAGE_THREAD, &usage);
-	return usage.ru_nvcsw;
-}
-
-/* @begin: set to the clocks before this thread fell asleep, if it had to. */
-static struct conn *queue_pop(struct span *begin, bool *slept)
-{
-	struct conn *c;
-	long before;
-
-	*slept = false;
-	pthread_mutex_lock(&queue_mutex);
-	while (queue_head == queue_tail) {
-		*begin = snapshot();
-		before = nr_sleeps();
-		pthread_cond_wait(&queue_cond, &queue_mutex);
-		/* Signalled before it could fall asleep, it was not woken. */
-		*slept = nr_sleeps() > before;
-	}
-	c = queue[queue_head++ % MAX_REQUESTS];
-	pthread_mutex_unlock(&queue_mutex);
-	return c;
+	while (sem_wait(&queue_sem))
+		;
+	*slept = snapshot().sleeps > before;
+	return queue[atomic_fetch_add(&queue_head, 1) % MAX_REQUESTS];
 }
 
 static void *pool_main(void *arg)
 {
 	struct worker *w = arg;
-	struct span begin;
 	bool slept;
 
 	begin_thread(w, "worker");
 	for (;;) {
-		struct conn *c = queue_pop(&begin, &slept);
+		struct conn *c = queue_pop(&slept);
 
 		while (read_request(w, c))
 			answer(w, c);
@@ -644,26 +671,36 @@ static void *acceptor_main(void *arg)
 	return arg;
 }
 
-/* Serves what the reader has read: from the moment it was woken for it, or had done the last. */
+/*
+ * When this worker took up what the reader has read: when it was woken for it, or had done the last. If it
+ * had done that before, and was not asleep yet, nobody can see it take up anything.
+ */
+static void take_up(struct worker *w, struct request *r, bool slept)
+{
+	struct span now = snapshot();
+
+	r->pushed_at.hi_ns = now.before_ns;
+	if (!slept) {
+		r->is_taking_up_known = w->taken_at.lo_ns > r->read_at.hi_ns;
+		return;
+	}
+	if (w->taken_at.lo_ns > r->read_at.hi_ns)
+		r->free_ns = range__minus(r->pushed_at, w->taken_at).lo_ns;
+	w->taken = now;
+	w->taken_at = r->pushed_at;
+}
+
 static void *served_main(void *arg)
 {
 	struct worker *w = arg;
-	struct span begin;
 	bool slept;
 
 	begin_thread(w, "worker");
 	for (;;) {
-		struct conn *c = queue_pop(&begin, &slept);
+		struct conn *c = queue_pop(&slept);
 
 		w->request = c->request;
-		if (slept) {
-			/* It answered another one after this one was read. */
-			if (w->begin.at_ns > w->request->read_ns)
-				w->request->free_ns = w->request->pushed_ns - w->begin.at_ns;
-			w->begin = begin;
-			w->begin.at_ns = w->request->pushed_ns;
-			w->begin.delay_ns = w->request->pushed_delay_ns;
-		}
+		take_up(w, c->request, slept);
 		answer(w, c);
 	}
 	return NULL;
@@ -718,13 +755,13 @@ static int dial(void)
 
 static void ask(int fd, const char *steps)
 {
-	static char data[65536];
+	static char data[READ_BYTES];
 	size_t left = has_step(steps, 'n') ? REPLY_BYTES : 1;
-	char msg[MSG_SIZE];
+	struct message msg = {};
 
-	memset(msg, ' ', MSG_SIZE);
-	memcpy(msg, steps, strlen(steps));
-	if (send(fd, msg, MSG_SIZE, MSG_NOSIGNAL) != MSG_SIZE)
+	memcpy(msg.steps, steps, strlen(steps));
+	msg.sent_ns = now_ns();
+	if (send(fd, &msg, sizeof(msg), MSG_NOSIGNAL) != sizeof(msg))
 		die("send of a request");
 	while (left) {
 		ssize_t got = recv(fd, data, left < sizeof(data) ? left : sizeof(data),
@@ -734,7 +771,7 @@ static void ask(int fd, const char *steps)
 			die("no answer");
 		left -= got;
 		if (left)
-			sleep_ms(4);
+			sleep_ms(20);
 	}
 }
 
@@ -1013,34 +1050,48 @@ static void start_threads(void)
 		die("pthread_create");
 }
 
+static void print_range(const char *name, struct range range)
+{
+	printf("\"%s\":[%lld,%lld]", name, (long long)range.lo_ns, (long long)range.hi_ns);
+}
+
 static void print_request(const struct request *r, bool first)
 {
-	printf("%s{\"client\":\"127.0.0.1:%u\",\"seq\":%u,\"steps\":\"%.*s\",\"tid\":%d,"
-	       "\"write_tid\":%d,\"latency_ns\":%llu,\"free_ns\":%llu,\"read_took_ns\":%llu,"
-	       "\"write_took_ns\":%llu,\"parts_ns\":{",
-	       first ? "" : ",", r->port, r->seq, (int)strcspn(r->steps, " "), r->steps,
-	       r->read_tid, r->write_tid, (unsigned long long)r->latency_ns, (unsigned long long)r->free_ns,
-	       (unsigned long long)r->read_took_ns, (unsigned long long)r->write_took_ns);
-	for (unsigned i = 0; i < NR_STATES; i++)
-		printf("%s\"%s\":%lld", i ? "," : "", state_names[i], (long long)r->state_ns[i]);
+	printf("%s{\"client\":\"127.0.0.1:%u\",\"seq\":%u,\"steps\":\"%s\",\"tid\":%d,\"write_tid\":%d,"
+	       "\"free_ns\":%lld,\"is_taking_up_known\":%s,", first ? "" : ",", r->port, r->seq, r->steps,
+	       r->read_tid, r->write_tid, (long long)r->free_ns,
+	       r->is_taking_up_known ? "true" : "false");
+	print_range("latency_ns", r->latency);
+	printf(",");
+	print_range("ready_ns", r->ready);
+	printf(",");
+	print_range("not_asleep_ns", r->not_asleep);
+	printf(",\"parts_ns\":{");
+	for (unsigned i = 0; i < NR_STATES; i++) {
+		printf(i ? "," : "");
+		print_range(state_names[i], r->state[i]);
+	}
 	printf("}}");
 }
 
 static void print_truth(void)
 {
-	printf("{\"type\":\"truth\",\"connections\":%u,\"file\":\"%s\",\"disk_ns\":%llu,"
-	       "\"peers\":[",
-	       nr_conns, disk_name, (unsigned long long)disk_ns);
-	for (unsigned i = 0; i < UP_PIPE; i++)
-		printf("%s{\"addr\":\"%s\",\"waits\":%u,\"wait_ns\":%llu}", i ? "," : "",
-		       upstream_totals[i].addr, upstream_totals[i].waits,
-		       (unsigned long long)upstream_totals[i].wait_ns);
+	printf("{\"type\":\"truth\",\"connections\":%u,\"file\":\"%s\",", nr_conns, disk_name);
+	print_range("disk_ns", disk_wait);
+	printf(",\"peers\":[");
+	for (unsigned i = 0; i < UP_PIPE; i++) {
+		printf("%s{\"addr\":\"%s\",\"waits\":%u,", i ? "," : "", upstream_totals[i].addr,
+		       upstream_totals[i].waits);
+		print_range("wait_ns", upstream_totals[i].wait);
+		printf("}");
+	}
 	printf("],\"conds\":[");
-	for (unsigned i = 0; i < nr_workers; i++)
-		printf("%s{\"addr\":\"%p\",\"size\":%zu,\"waits\":%llu,\"wait_ns\":%llu}", i ? "," : "",
-		       (void *)&workers[i].cond, sizeof(workers[i].cond),
-		       (unsigned long long)workers[i].cond_waits,
-		       (unsigned long long)workers[i].cond_wait_ns);
+	for (unsigned i = 0; i < nr_workers; i++) {
+		printf("%s{\"addr\":\"%p\",\"size\":%zu,\"waits\":%u,", i ? "," : "",
+		       (void *)&workers[i].cond, sizeof(workers[i].cond), workers[i].cond_waits);
+		print_range("wait_ns", workers[i].cond_wait);
+		printf("}");
+	}
 	printf("],\"requests\":[");
 	for (unsigned i = 0; i < nr_requests; i++)
 		print_request(&requests[i], !i);
@@ -1073,6 +1124,7 @@ int main(int argc, char **argv)
 	nr_conns_expected = traffic->clients * (count(traffic->list) + 1);
 	snprintf(unix_path, sizeof(unix_path), "%s/threadprof-up.%d", data_dir, getpid());
 	signal(SIGPIPE, SIG_IGN);
+	sem_init(&queue_sem, 0, 0);
 	open_listener();
 	open_data();
 	start_competitor();
