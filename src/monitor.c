@@ -185,6 +185,7 @@ static int attach(struct monitor *m)
 	const struct session_config config = {
 		.follow_forks = options->follow,
 		.ring_bytes = options->ring_bytes,
+		.max_conns = options->max_conns,
 		.max_overhead_ratio = options->max_overhead_ratio,
 		.switch_probe = options->switch_probe,
 		.locks = options->locks,

@@ -22,6 +22,7 @@ enum {
 	OPT_COLOR,
 	OPT_RESOLVE,
 	OPT_RING_BYTES,
+	OPT_MAX_CONNECTIONS,
 	OPT_REFUSE,
 	OPT_FORCE_FALLBACK,
 	OPT_SWITCH_PROBE,
@@ -45,6 +46,7 @@ static const struct option long_options[] = {
 	{ "resolve", no_argument, NULL, OPT_RESOLVE },
 	{ "color", required_argument, NULL, OPT_COLOR },
 	{ "ring-bytes", required_argument, NULL, OPT_RING_BYTES },
+	{ "max-connections", required_argument, NULL, OPT_MAX_CONNECTIONS },
 	{ "refuse", required_argument, NULL, OPT_REFUSE },
 	{ "force-fallback", required_argument, NULL, OPT_FORCE_FALLBACK },
 	{ "switch-probe", required_argument, NULL, OPT_SWITCH_PROBE },
@@ -211,6 +213,10 @@ static int parse_one(struct options *options, int option, const char *arg)
 		return parse_color(options, arg);
 	case OPT_RING_BYTES:
 		return parse_ring_bytes(options, arg);
+	case OPT_MAX_CONNECTIONS:
+		if (units__parse_u64(arg, 1, 1 << 24, &options->max_conns))
+			return usage("--max-connections", arg, "a whole number from 1 to 16777216");
+		return 0;
 	case OPT_SWITCH_PROBE:
 		return parse_switch_probe(options, arg);
 	case OPT_LOCKS:

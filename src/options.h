@@ -29,6 +29,7 @@ struct options {
 	double max_overhead_ratio; /* see struct session_config */
 	bool verbose;
 	uint64_t ring_bytes; /* 0: default */
+	uint64_t max_conns; /* 0: default */
 	const char *baseline; /* file of an earlier run's JSON; NULL: none */
 	const char *refuse;  /* see struct session_config */
 	unsigned force_fallback;

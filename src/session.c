@@ -134,6 +134,10 @@ static void configure(struct session *session, const struct session_config *conf
 		session->part_error[SESSION_HOLDERS] = -EOPNOTSUPP;
 	choose_programs(session);
 	choose_maps(session);
+	if (config->max_conns) {
+		bpf_map__set_max_entries(skel->maps.conns, config->max_conns);
+		bpf_map__set_max_entries(skel->maps.fds, config->max_conns);
+	}
 	choose_locks(session, config);
 }
 

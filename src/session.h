@@ -37,6 +37,7 @@ struct session_config {
 	bool stacks_of_all; /* send stacks of all waits, not only of those for locks */
 	double max_overhead_ratio; /* of one CPU, that measuring may take from the target; in (0, 1] */
 	size_t ring_bytes; /* 0: the default; otherwise a power of two and a multiple of the page size */
+	uint32_t max_conns; /* connections, and descriptors of them, that are known at a time; 0: the default */
 	/* Name of an optional program, or "uprobe_multi", that is taken as refused by the kernel; NULL: none. */
 	const char *refuse;
 };

@@ -42,10 +42,16 @@ static int add_descriptor(struct session *session, uint64_t file, int fd, const 
 
 int session__add_conn(struct session *session, uint64_t file, int fd, const struct tp_conn *conn)
 {
+	int err = 0;
+
 	if (bpf_map_update_elem(bpf_map__fd(session->skel->maps.conns), &file, conn, BPF_NOEXIST) &&
 	    errno != EEXIST)
-		return -errno;
-	return add_descriptor(session, file, fd, conn);
+		err = -errno;
+	if (!err)
+		err = add_descriptor(session, file, fd, conn);
+	if (err)
+		__atomic_fetch_add(&session->skel->bss->losses[TP_LOSS_CONN_MAP], 1, __ATOMIC_RELAXED);
+	return err;
 }
 
 static void settle_request(struct session *session, uint32_t tid, uint64_t now_ns)

@@ -357,7 +357,7 @@ static void write_losses(struct page *p)
 		const char *why;
 	} texts[TP_NR_LOSSES] = {
 		[TP_LOSS_RING_BUFFER] = { "records", "no room in the ring buffer" },
-		[TP_LOSS_CONN_MAP] = { "connections and their requests", "no room in the table" },
+		[TP_LOSS_CONN_MAP] = { "connections and their requests", "more than --max-connections" },
 		[TP_LOSS_DETAIL_MAP] = { "locks, peers, files or CPU users", "no room in a table" },
 		[TP_LOSS_THREAD] = { "threads", "no room for their counters" },
 		[TP_LOSS_CLOCK_BACKWARDS] = { "stretches of time", "the clock ran backwards" },

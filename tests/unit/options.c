@@ -100,6 +100,7 @@ static void test_defaults(void **state)
 	assert_float_equal(options.max_overhead_ratio, 0.05, 1e-9);
 	assert_false(options.verbose);
 	assert_int_equal(options.ring_bytes, 0);
+	assert_int_equal(options.max_conns, 0);
 	assert_null(options.refuse);
 	assert_int_equal(options.force_fallback, 0);
 	assert_int_equal(options.locks, LOCKS_SCHEDULER);
@@ -155,13 +156,16 @@ static void test_the_smallest_and_the_largest_values(void **state)
 
 	(void)state;
 	assert_int_equal(PARSE(&options, "-p1", "-i", "0.01", "-d", ".01", "-n", "1", "--top", "0", "--slow", "1",
-			       "--ring-bytes", "4096", "--max-overhead", "0.1"), 0);
+			       "--ring-bytes", "4096", "--max-overhead", "0.1", "--max-connections", "1"), 0);
+	assert_int_equal(options.max_conns, 1);
 	assert_float_equal(options.max_overhead_ratio, 0.001, 1e-9);
 	assert_int_equal(options.interval_ns, 10 * MS);
 	assert_int_equal(options.duration_ns, 10 * MS);
 	assert_int_equal(options.top_threads, 0);
 	assert_int_equal(PARSE(&options, "-p1", "-i", "86400", "-d", "31536000", "-n", "4294967295", "--top", "1024",
-			       "--slow", "86400000", "--ring-bytes", "1073741824", "--max-overhead", "100"), 0);
+			       "--slow", "86400000", "--ring-bytes", "1073741824", "--max-overhead", "100",
+			       "--max-connections", "16777216"), 0);
+	assert_int_equal(options.max_conns, 1 << 24);
 	assert_float_equal(options.max_overhead_ratio, 1, 1e-9);
 	assert_int_equal(options.interval_ns, 86400 * SEC);
 	assert_int_equal(options.duration_ns, 365 * 86400 * SEC);
@@ -177,7 +181,8 @@ static void test_bad_numbers(void **state)
 		"", " ", "x", "-1", "+1", " 1", "1 ", "1x", "0x10", "1e3", "--", "1,5", "nan", "inf",
 		"99999999999999999999999999", "18446744073709551616",
 	};
-	static const char *const options[] = { "-i", "-n", "-d", "--slow", "--top", "--ring-bytes", "--max-overhead" };
+	static const char *const options[] = { "-i", "-n", "-d", "--slow", "--top", "--ring-bytes", "--max-overhead",
+					       "--max-connections" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
