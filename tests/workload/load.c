@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause)
 /*
- * A server that does nothing but answer, as fast as it goes, over unix sockets; with as many threads and
+ * A server that does nothing but answer, as fast as it goes, over unix sockets or TCP; with as many threads and
  * connections beside as wanted, which do nothing at all.
  *
- *   load [--seconds S] [--busy N] [--conns N] [--threads N]
+ *   load [--seconds S] [--busy N] [--conns N] [--threads N] [--tcp]
  *
  * One thread of the server answers the first --busy connections, one byte for one byte; a client process asks
- * on all of these, then waits for all the answers. stdout: {"type":"ready",...}; a line on stdin starts the
- * load; after --seconds {"type":"truth",...}; end of file on stdin ends it.
+ * on all of these, then waits for all the answers. stdout: {"type":"ready",...}; each line on stdin starts the
+ * load; after --seconds {"type":"truth",...} of that load; end of file on stdin ends it.
  */
 #include <errno.h>
 #include <getopt.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -27,8 +28,18 @@
 #include <time.h>
 #include <unistd.h>
 
+/* One client's address has ports for no more. */
+#define CONNS_PER_ADDRESS 20000
+
 static unsigned seconds = 2, nr_busy = 16, nr_conns = 16, nr_threads;
+static bool is_tcp;
 static int *server_fds, *client_fds;
+
+union address {
+	struct sockaddr any;
+	struct sockaddr_un un;
+	struct sockaddr_in in;
+};
 
 __attribute__((noreturn)) static void die(const char *what)
 {
@@ -60,39 +71,63 @@ static void ask_all(void)
 	}
 }
 
-static void be_client(const struct sockaddr_un *addr, socklen_t length, int go, int done)
+static uint64_t ask_for_a_while(void)
 {
-	uint64_t end, rounds = 0;
+	uint64_t rounds = 0, end = now_ns(CLOCK_MONOTONIC) + seconds * 1000000000ULL;
+
+	for (; now_ns(CLOCK_MONOTONIC) < end; rounds++)
+		ask_all();
+	return rounds;
+}
+
+/* From 127.0.0.2, then 127.0.0.3, … */
+static int connect_to(const union address *addr, socklen_t length, unsigned number)
+{
+	const struct sockaddr_in from = { .sin_family = AF_INET,
+					  .sin_addr = { htonl(INADDR_LOOPBACK + 1 + number / CONNS_PER_ADDRESS) } };
+	int fd = socket(addr->any.sa_family, SOCK_STREAM, 0), one = 1;
+
+	if (fd >= 0 && is_tcp &&
+	    (setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one)) ||
+	     bind(fd, (const struct sockaddr *)&from, sizeof(from))))
+		die("client: bind");
+	if (fd < 0 || connect(fd, &addr->any, length))
+		die("client: connect");
+	return fd;
+}
+
+static void be_client(const union address *addr, socklen_t length, int go, int done)
+{
 	char byte;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	for (unsigned i = 0; i < nr_conns; i++) {
-		client_fds[i] = socket(AF_UNIX, SOCK_STREAM, 0);
-		if (client_fds[i] < 0 || connect(client_fds[i], (const struct sockaddr *)addr, length))
-			die("client: connect");
+	for (unsigned i = 0; i < nr_conns; i++)
+		client_fds[i] = connect_to(addr, length, i);
+	while (read(go, &byte, 1) == 1) {
+		uint64_t rounds = ask_for_a_while();
+
+		if (write(done, &rounds, sizeof(rounds)) != sizeof(rounds))
+			die("client: write");
 	}
-	if (read(go, &byte, 1) != 1)
-		_exit(0);
-	end = now_ns(CLOCK_MONOTONIC) + seconds * 1000000000ULL;
-	for (; now_ns(CLOCK_MONOTONIC) < end; rounds++)
-		ask_all();
-	if (write(done, &rounds, sizeof(rounds)) != sizeof(rounds))
-		die("client: write");
-	pause();
 	_exit(0);
 }
 
 /* ---- the server ---- */
 
-static int listen_on(struct sockaddr_un *addr, socklen_t *length)
+static int listen_on(union address *addr, socklen_t *length)
 {
-	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	int fd = socket(is_tcp ? AF_INET : AF_UNIX, SOCK_STREAM, 0);
 
-	addr->sun_family = AF_UNIX;
-	*length = sizeof(*addr);
-	snprintf(addr->sun_path, sizeof(addr->sun_path), "/tmp/threadprof-load-%d", getpid());
-	unlink(addr->sun_path);
-	if (fd < 0 || bind(fd, (struct sockaddr *)addr, *length) || listen(fd, 4096))
+	if (is_tcp) {
+		addr->in = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+		*length = sizeof(addr->in);
+	} else {
+		addr->un.sun_family = AF_UNIX;
+		*length = sizeof(addr->un);
+		snprintf(addr->un.sun_path, sizeof(addr->un.sun_path), "/tmp/threadprof-load-%d", getpid());
+		unlink(addr->un.sun_path);
+	}
+	if (fd < 0 || bind(fd, &addr->any, *length) || listen(fd, 4096) || getsockname(fd, &addr->any, length))
 		die("listen");
 	return fd;
 }
@@ -162,6 +197,19 @@ static void allow_many_files(void)
 		die("setrlimit");
 }
 
+static void run_once(int go, int done)
+{
+	uint64_t cpu_ns = now_ns(CLOCK_PROCESS_CPUTIME_ID), requests;
+
+	if (write(go, "g", 1) != 1)
+		die("go");
+	requests = serve(done);
+	printf("{\"type\":\"truth\",\"requests\":%llu,\"cpu_ns\":%llu,\"conns\":%u,\"threads\":%u}\n",
+	       (unsigned long long)requests, (unsigned long long)(now_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu_ns), nr_conns,
+	       nr_threads + 1);
+	fflush(stdout);
+}
+
 static void parse(int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -169,6 +217,7 @@ static void parse(int argc, char **argv)
 		{ "busy", required_argument, NULL, 'b' },
 		{ "conns", required_argument, NULL, 'c' },
 		{ "threads", required_argument, NULL, 't' },
+		{ "tcp", no_argument, NULL, 'T' },
 		{ NULL, 0, NULL, 0 },
 	};
 	int option;
@@ -180,9 +229,12 @@ static void parse(int argc, char **argv)
 				   option == 't' ? &nr_threads :
 						   NULL;
 
-		if (!number)
+		if (option == 'T')
+			is_tcp = true;
+		else if (number)
+			*number = strtoul(optarg, NULL, 10);
+		else
 			_exit(2);
-		*number = strtoul(optarg, NULL, 10);
 	}
 	if (nr_conns < nr_busy)
 		nr_conns = nr_busy;
@@ -190,9 +242,8 @@ static void parse(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	struct sockaddr_un addr = { 0 };
+	union address addr = { 0 };
 	int listener, go[2], done[2];
-	uint64_t requests, cpu_ns;
 	socklen_t length;
 	char line[64];
 	pid_t client;
@@ -212,22 +263,13 @@ int main(int argc, char **argv)
 		if (server_fds[i] < 0)
 			die("accept");
 	}
-	unlink(addr.sun_path);
+	if (!is_tcp)
+		unlink(addr.un.sun_path);
 	start_threads();
 	printf("{\"type\":\"ready\",\"pid\":%d}\n", getpid());
 	fflush(stdout);
-	if (fgets(line, sizeof(line), stdin)) {
-		cpu_ns = now_ns(CLOCK_PROCESS_CPUTIME_ID);
-		if (write(go[1], "g", 1) != 1)
-			die("go");
-		requests = serve(done[0]);
-		printf("{\"type\":\"truth\",\"requests\":%llu,\"cpu_ns\":%llu,\"conns\":%u,\"threads\":%u}\n",
-		       (unsigned long long)requests, (unsigned long long)(now_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu_ns),
-		       nr_conns, nr_threads + 1);
-		fflush(stdout);
-		while (fgets(line, sizeof(line), stdin))
-			;
-	}
+	while (fgets(line, sizeof(line), stdin))
+		run_once(go[1], done[0]);
 	kill(client, SIGKILL);
 	waitpid(client, NULL, 0);
 	_exit(0);
