@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause)
 """What the hooks themselves cost: programs that do nothing, beside threadprof, in one run.
 
-    bench/hooks.py [--seconds S] [--window S] [--workload NAME] [--only HOOK,HOOK…] [--write FILE]
+    bench/hooks.py [--seconds S] [--window S] [--only WORKLOAD] [--hooks HOOK,HOOK…] [--doc]
 
 One load runs all the time; in short windows in turn it has nothing attached, then one thing after the other,
 then nothing again. A figure is the median over all its windows of the workload's CPU time per operation, over
@@ -14,16 +14,13 @@ import re
 import signal
 import statistics
 import subprocess
-import sys
 import time
 import urllib.request
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-ROOT = os.path.dirname(HERE)
-sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
-sys.path.insert(0, HERE)
-import run  # noqa: E402
-import tp  # noqa: E402
+import occasions
+import workloads
+from peers import with_tracefs
+from workloads import ROOT, cpu_ns, tp
 
 PER_CALL = "tp_accept4 tp_close tp_read tp_recvfrom tp_write tp_writev"
 HOOKS = {
@@ -48,7 +45,7 @@ THREADPROF = {
 
 class Nginx:
     def __init__(self):
-        self.server = run.nginx(status=True)
+        self.server = workloads.nginx(status=True)
         self.pid = self.cpu_pid = self.server.pid
         self.load = tp.start_process(["wrk", "-t1", "-c16", "-d3600s", self.server.url], stdout=subprocess.DEVNULL)
 
@@ -64,7 +61,7 @@ class Nginx:
 
 class Ticker:
     def __init__(self, name, watched=True):
-        self.ticker = run.Ticker(name, watched)
+        self.ticker = workloads.Ticker(name, watched)
         self.pid, self.cpu_pid = self.ticker.pid, self.ticker.cpu_pid
         self.done = 0
 
@@ -88,7 +85,7 @@ WORKLOADS = {
 
 class Hooks:
     def __init__(self):
-        self.process = tp.start_process(run.with_tracefs([os.path.join(ROOT, "build", "bench", "hooks")]),
+        self.process = tp.start_process(with_tracefs([os.path.join(ROOT, "build", "bench", "hooks")]),
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                                         stderr=subprocess.DEVNULL)
 
@@ -109,9 +106,9 @@ def attached(variant, hooks, pid):
 def window(workload, seconds):
     """CPU time per operation, in ns."""
     time.sleep(0.1)
-    count, cpu = workload.count(), run.cpu_ns(workload.cpu_pid)
+    count, cpu = workload.count(), cpu_ns(workload.cpu_pid)
     time.sleep(seconds)
-    count_after, cpu_after = workload.count(), run.cpu_ns(workload.cpu_pid)
+    count_after, cpu_after = workload.count(), cpu_ns(workload.cpu_pid)
     return (cpu_after - cpu) / max(1, count_after - count)
 
 
@@ -135,38 +132,37 @@ def measure(make_workload, variants, options):
     return pairs
 
 
-def rows_of(name, pairs):
+def figures_of(pairs):
+    """(variant, [median of the ratios, their quartiles, ns added])"""
     for variant, values in pairs.items():
-        if not values:
-            yield "| %s | %s | - | - |" % (name, variant)
-            continue
         ratios = [after / before for before, after in values]
         added = [after - before for before, after in values]
-        low, _, high = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else ratios * 3
-        yield "| %s | %s | %.3f (%.3f–%.3f) | %+.0f |" % (name, variant, statistics.median(ratios), low, high,
-                                                       statistics.median(added))
+        if ratios:
+            low, _, high = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else ratios * 3
+            yield variant, [statistics.median(ratios), low, high, statistics.median(added)]
 
 
 def main():
     parser = argparse.ArgumentParser(description="What the hooks themselves cost.")
     parser.add_argument("--seconds", type=float, default=60, help="for each workload")
     parser.add_argument("--window", type=float, default=0.5)
-    parser.add_argument("--workload", help="only those whose name has this in it")
-    parser.add_argument("--only", help="only hooks with one of these in their names, separated by commas")
-    parser.add_argument("--write", metavar="FILE", help="put the table between the marks of this page")
+    parser.add_argument("--only", metavar="WORKLOAD", choices=list(WORKLOADS))
+    parser.add_argument("--hooks", help="only those with one of these in their names, separated by commas")
+    parser.add_argument("--occasion", metavar="NAME", help="add to bench/results/NAME.json")
+    parser.add_argument("--doc", action="store_true", help="write the table into docs/overhead.md")
     options = parser.parse_args()
     variants = [v for v in list(HOOKS) + list(THREADPROF)
-                if not options.only or any(o in v for o in options.only.split(","))]
-    rows = ["| operation | attached | CPU time per operation, × nothing attached (middle half) | ns added |",
-            "|---|---|---|---|"]
+                if not options.hooks or any(o in v for o in options.hooks.split(","))]
+    occasion = occasions.Occasion(options.occasion)
     for name, make_workload in WORKLOADS.items():
-        if options.workload and options.workload not in name:
+        if options.only and name != options.only:
             continue
-        for row in rows_of(name, measure(make_workload, variants, options)):
-            rows.append(row)
-            print(row, flush=True)
-    if options.write:
-        run.write_into(os.path.join(ROOT, options.write), "hooks", rows)
+        result = dict(figures_of(measure(make_workload, variants, options)))
+        occasion.add("hooks", name, result)
+        for variant, figures in result.items():
+            print(name, variant, figures, flush=True)
+    if options.doc:
+        occasions.write_hooks()
 
 
 if __name__ == "__main__":

@@ -304,6 +304,11 @@ def stop_process(process, sig=signal.SIGTERM, seconds=10):
         return process.wait()
 
 
+def stop_all():
+    """Ends what was started here, and removes the directories that were made here."""
+    _clean_up()
+
+
 def children(pid):
     with open("/proc/%d/task/%d/children" % (pid, pid)) as listing:
         return [int(word) for word in listing.read().split()]
