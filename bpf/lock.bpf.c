@@ -55,17 +55,6 @@ const volatile bool counts_locks = true;
 struct tp_range lock_ranges[TP_MAX_RANGES];
 __u32 nr_lock_ranges;
 
-/* What a thread waits for. */
-struct futex {
-	__u64 addr;
-	__u32 cmd;
-	__u32 val; /* expected */
-	__u32 private; /* FUTEX_PRIVATE or 0 */
-	/* The words around it in the waiter's memory; 0 where they can't be read. */
-	__u32 before[6]; /* at addr - 24 */
-	__u32 after[4];	 /* at addr */
-};
-
 struct futex_waitv {
 	__u64 val;
 	__u64 uaddr;
@@ -190,7 +179,7 @@ static __always_inline bool futex__is_pi(const struct futex *f)
 	return f->cmd == FUTEX_LOCK_PI || f->cmd == FUTEX_LOCK_PI2;
 }
 
-static __always_inline __u32 futex__kind(const struct futex *f, __u32 tgid, __u64 sp)
+static __noinline __u32 futex__kind(const struct futex *f, __u32 tgid, __u64 sp)
 {
 	__u32 kind = nr_lock_ranges ? range__kind(tgid, f->addr) : TP_LOCK_FUTEX;
 
@@ -235,24 +224,25 @@ static __always_inline __u64 futex__lock_addr(const struct futex *f, __u32 kind)
 
 enum tp_state lock__classify(struct thread *t, struct task_struct *task, struct pt_regs *regs, bool is_current)
 {
-	struct futex f = {};
-	bool in_hand;
+	struct futex *f = &t->futex;
 	__u32 kind;
 
-	if (!futex__read(&f, regs, is_current))
+	if (!futex__read(f, regs, is_current))
 		return TP_OTHER;
-	in_hand = thread__has_in_hand(t, t->tid);
-	if (is_current && f.addr)
-		futex__look_around(&f);
-	kind = futex__kind(&f, t->tgid, regs__sp(regs));
-	t->lock_addr = futex__lock_addr(&f, kind);
+	thread__has_in_hand(t, t->tid);
+	__builtin_memset(f->before, 0, sizeof(f->before) + sizeof(f->after));
+	if (is_current && f->addr)
+		futex__look_around(f);
+	*(volatile __u32 *)&t->lock_kind = futex__kind(f, t->tgid, regs__sp(regs));
+	kind = *(volatile __u32 *)&t->lock_kind;
+	t->lock_addr = futex__lock_addr(f, kind);
 	t->lock_owner = 0;
 	holder__forget(t);
-	if (!futex__is_pi(&f))
+	if (!futex__is_pi(f))
 		t->lock_ns = 0; /* else the kernel may go on waiting in the same call */
 	if (kind == TP_LOCK_MUTEX || kind == TP_LOCK_RWLOCK || kind == TP_LOCK_GIL)
-		t->lock_owner = futex__owner(&f, kind);
-	t->lock_in_call = f.addr - t->call.addr < TP_LOCK_BYTES;
+		t->lock_owner = futex__owner(f, kind);
+	t->lock_in_call = f->addr - t->call.addr < TP_LOCK_BYTES;
 	if (t->lock_in_call) {
 		t->lock_addr = t->call.addr;
 		kind = t->call.kind;
@@ -264,7 +254,7 @@ enum tp_state lock__classify(struct thread *t, struct task_struct *task, struct 
 			holder__ask(t);
 		return TP_LOCK;
 	}
-	if (!in_hand) {
+	if (t->in_hand <= 0) {
 		t->tent_state = TP_WAIT;
 		t->tent_what = BLOCK_LOCK;
 		return TP_IDLE;

@@ -57,6 +57,20 @@ struct tentative_wait {
 	__u32 pad;
 };
 
+/*
+ * What a thread waits for in futex(2). Not on the stack of lock.bpf.c: what the verifier knew of it there gave it
+ * sixty times as many paths to follow.
+ */
+struct futex {
+	__u64 addr;
+	__u32 cmd;
+	__u32 val; /* expected */
+	__u32 private; /* FUTEX_PRIVATE or 0 */
+	/* The words around it in the waiter's memory; 0 where they can't be read. */
+	__u32 before[6]; /* at addr - 24 */
+	__u32 after[4];	 /* at addr */
+};
+
 /* The call of a lock function that a thread is in. */
 struct lock_call {
 	__u64 addr; /* of the lock; 0: in none */
@@ -160,6 +174,7 @@ struct thread {
 	__u32 stack_state;
 	__s32 block_nr; /* of the system call that the last blocked stretch was in; below 0: in none */
 
+	struct futex futex;
 	__u32 lock_in_call; /* it is the lock of the call below */
 	struct lock_call call;
 	__u32 pad_call;
