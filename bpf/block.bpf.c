@@ -5,6 +5,7 @@
  */
 #include "threadprof.bpf.h"
 #include "syscalls.bpf.h"
+#include "task_copy.bpf.h"
 
 #define S_IFMT 00170000
 #define S_IFSOCK 0140000
@@ -286,14 +287,20 @@ static __noinline void tentative__account(struct thread *t, __u32 tgid, const st
 	}
 }
 
-void block__account_tentative(struct thread *t, __u32 tgid, __u64 since_ns)
+int block__account_tentative(__u64 since_ns)
 {
+	struct task_struct *task = task__current(COPY_OF_CALLER);
+	struct thread *t = task ? thread__get(task) : NULL;
+
+	if (!t)
+		return 0;
 	/* One that came on its CPU unseen has not been accounted yet. */
-	block__account(t, tgid);
+	block__account(t, t->tgid);
 	for (__u32 i = 0; i < NR_TENTATIVE; i++) {
 		const struct tentative_wait *wait = &t->tentative[i];
 
 		if (wait->what != BLOCK_NOTHING && wait->since_ns >= since_ns)
-			tentative__account(t, tgid, wait);
+			tentative__account(t, t->tgid, wait);
 	}
+	return 0;
 }

@@ -145,7 +145,7 @@ static __always_inline void call__add(const struct lock_call *call, bool got_it,
 }
 
 /*
- * There are kernels that do not trace every switch (see thread__came_on_unseen()): then the wait that the call
+ * There are kernels that do not trace every switch (see thread__runs_unseen()): then the wait that the call
  * has just had is still open, and would be accounted after the call.
  */
 static __always_inline void current__end_unseen_wait(struct task_struct *task, __u64 now)
@@ -158,7 +158,7 @@ static __always_inline void current__end_unseen_wait(struct task_struct *task, _
 	if (!t || !t->lock_in_call || t->block_what != BLOCK_LOCK)
 		return;
 	if (t->state != TP_CPU)
-		thread__came_on_unseen(t, task, now);
+		thread__runs_unseen(now);
 	block__account(t, t->tgid);
 }
 

@@ -89,13 +89,27 @@ static __always_inline bool call__begin(struct call *c)
 	c->tgid = c->t->tgid;
 	c->now = bpf_ktime_get_ns();
 	if (c->t->state != TP_CPU && c->t->since_ns && !c->t->exited)
-		thread__came_on_unseen(c->t, c->task, c->now);
+		thread__runs_unseen(c->now);
 	return true;
 }
 
 static __always_inline struct tp_conn *file__conn(struct file *file)
 {
 	return file ? bpf_map_lookup_elem(&conns, &file) : NULL;
+}
+
+/* What a system call that carries data reads from or writes to. */
+struct end {
+	struct file *file;
+	struct tp_conn *conn; /* NULL: it is no connection of the target's */
+	__s32 fd;
+};
+
+static __always_inline void end__find(struct end *end, struct task_struct *task, __s32 fd)
+{
+	end->fd = fd;
+	end->file = task__file(task, fd);
+	end->conn = file__conn(end->file);
 }
 
 static __always_inline struct tp_conn *conn__room(void)
@@ -249,24 +263,21 @@ static __always_inline void conn__move(const struct call *c, struct tp_conn *con
 		loss__count(TP_LOSS_CONN_MAP);
 }
 
-static __always_inline void request__on_read(struct call *c, __s32 fd, long bytes, bool got_data)
+static __always_inline void request__on_read(const struct call *c, const struct end *end, long bytes, bool got_data)
 {
-	struct file *file = task__file(c->task, fd);
-	struct tp_conn *conn = file__conn(file);
+	struct tp_conn *conn = end->conn;
 
-	if (!conn || !call__begin(c))
-		return;
 	request__read_begins(conn, c->now);
 	if (!got_data)
 		return;
 	if (conn->tgid != c->tgid)
-		conn__move(c, conn, file, fd);
+		conn__move(c, conn, end->file, end->fd);
 	if (conn->phase != TP_CONN_OPEN) {
 		struct tp_rec_request *last = request__record(conn, c->now);
 
 		if (last)
 			rec__submit(last);
-		request__start(c, conn, fd);
+		request__start(c, conn, end->fd);
 	} else if (conn->owner_tid != c->tid) {
 		/* Another thread reads on: the request is in its hands now. */
 		in_hand__release(c, conn->owner_tid);
@@ -326,7 +337,7 @@ static __always_inline void request__take_over(const struct call *c, struct tp_c
 		t->state_ns[TP_IDLE] -= wait_ns + net_ns;
 		t->state_ns[TP_WAIT] += wait_ns;
 		t->state_ns[TP_NET] += net_ns;
-		block__account_tentative(t, c->tgid, taken_ns);
+		block__account_tentative(taken_ns);
 	} else {
 		thread__copy_states(t, c->now, conn->base_ns);
 	}
@@ -351,7 +362,7 @@ static __always_inline void request__extend(const struct call *c, struct tp_conn
 	t->state_ns[TP_IDLE] -= t->tent_wait_ns + t->tent_net_ns;
 	t->state_ns[TP_WAIT] += t->tent_wait_ns;
 	t->state_ns[TP_NET] += t->tent_net_ns;
-	block__account_tentative(t, c->tgid, conn->r.end_ns);
+	block__account_tentative(conn->r.end_ns);
 }
 
 /*
@@ -371,17 +382,16 @@ static __always_inline void request__split(const struct call *c, struct tp_conn 
 }
 
 /* A client takes nothing more, and an event loop waits until it does: from the write that found no room on. */
-static __noinline void conn__on_full(struct call *c, __s32 fd, bool sure)
+static __always_inline void conn__on_full(const struct call *c, const struct end *end, bool sure)
 {
-	struct file *file = task__file(c->task, fd);
-	struct tp_conn *conn = file__conn(file);
+	struct file *file = end->file; /* BPF_CORE_READ() would take struct end for the kernel's */
 	struct socket *socket;
 
-	if (!conn || conn->full_since || !call__begin(c))
+	if (end->conn->full_since)
 		return;
 	socket = BPF_CORE_READ(file, private_data);
 	if (sure || BPF_CORE_READ(socket, flags) & (1 << SOCK_NOSPACE))
-		conn->full_since = c->now;
+		end->conn->full_since = c->now;
 }
 
 static __always_inline void conn__has_room(struct tp_conn *conn, __u64 now)
@@ -392,15 +402,11 @@ static __always_inline void conn__has_room(struct tp_conn *conn, __u64 now)
 	conn->full_since = 0;
 }
 
-static __always_inline void request__on_write(struct call *c, __s32 fd, long bytes)
+static __always_inline void request__on_write(const struct call *c, const struct end *end, long bytes)
 {
-	struct file *file = task__file(c->task, fd);
-	struct tp_conn *conn = file__conn(file);
-	struct thread *t;
+	struct tp_conn *conn = end->conn;
+	struct thread *t = c->t;
 
-	if (!conn || !call__begin(c))
-		return;
-	t = c->t;
 	conn__has_room(conn, c->now);
 	conn->out_bytes += bytes;
 	if (conn->phase == TP_CONN_OPEN) {
@@ -412,14 +418,14 @@ static __always_inline void request__on_write(struct call *c, __s32 fd, long byt
 			request__take_over(c, conn);
 		t->requests++;
 	} else if (conn->phase == TP_CONN_ANSWERED) {
-		request__extend(c, conn, file);
+		request__extend(c, conn, end->file);
 	} else {
 		return; /* the server speaks first, or before we saw the request: no request is known */
 	}
 	conn->r.write_tid = c->tid;
 	conn->r.end_ns = c->now;
 	conn->r.out_bytes += bytes;
-	t->tent_file = (__u64)file;
+	t->tent_file = (__u64)end->file;
 	t->tent_wait_ns = 0;
 	t->tent_net_ns = 0;
 	t->nr_free = 0;
@@ -607,27 +613,49 @@ static __noinline void process__ask_for_sweep(const struct call *c)
 
 /* --- the probe --- */
 
-/* The calls that carry data: most of all that there are. splice(2) reads from one descriptor, writes to another. */
-static __always_inline void on_transfer(struct call *c, struct pt_regs *regs, enum syscall_class class, long ret)
+/* A call that carries data: most of all that there are. splice(2) reads from one descriptor, writes to another. */
+struct transfer {
+	struct end from;
+	struct end to;
+	__u64 bytes;
+	bool has_data;
+	bool may_be_full;
+};
+
+/* False: it concerns no connection. */
+static __always_inline bool transfer__find(struct transfer *tr, struct task_struct *task, struct pt_regs *regs,
+					   enum syscall_class class, long ret)
 {
 	bool reads = class == SC_READ || class == SC_READ_MSGS || class == SC_SPLICE;
-	__u64 bytes = class == SC_READ_MSGS || class == SC_WRITE_MSGS ? 0 : ret;
 
+	tr->has_data = ret > 0;
+	tr->bytes = class == SC_READ_MSGS || class == SC_WRITE_MSGS ? 0 : ret;
+	tr->may_be_full = class == SC_WRITE && (ret == -EAGAIN || ret >= FILLING_BYTES);
 	/* An empty-handed read matters only as the first one of a connection. */
 	if (reads && (ret > 0 || queue.accepted != queue.dequeued))
-		request__on_read(c, regs__arg0(regs), bytes, ret > 0);
-	if (ret > 0 && (!reads || class == SC_SPLICE))
-		request__on_write(c, class == SC_SPLICE ? regs__arg2(regs) : regs__arg0(regs), bytes);
-	if (class == SC_WRITE && (ret == -EAGAIN || ret >= FILLING_BYTES))
-		conn__on_full(c, regs__arg0(regs), ret < 0);
+		end__find(&tr->from, task, regs__arg0(regs));
+	if ((!reads && (ret > 0 || tr->may_be_full)) || (class == SC_SPLICE && ret > 0))
+		end__find(&tr->to, task, class == SC_SPLICE ? regs__arg2(regs) : regs__arg0(regs));
+	return tr->from.conn || tr->to.conn;
 }
 
-static __always_inline void on_descriptor(struct call *c, struct pt_regs *regs, enum syscall_class class, long ret)
+static __always_inline void on_transfer(const struct call *c, const struct transfer *tr)
+{
+	if (tr->from.conn)
+		request__on_read(c, &tr->from, tr->bytes, tr->has_data);
+	if (!tr->to.conn)
+		return;
+	if (tr->has_data)
+		request__on_write(c, &tr->to, tr->bytes);
+	if (tr->may_be_full)
+		conn__on_full(c, &tr->to, !tr->has_data);
+}
+
+static __always_inline void on_descriptor(const struct call *c, struct pt_regs *regs, enum syscall_class class,
+					  long ret)
 {
 	__s32 fd = regs__arg0(regs);
 
-	if (!call__begin(c))
-		return;
 	switch (class) {
 	case SC_ACCEPT:
 		if (ret >= 0)
@@ -664,13 +692,30 @@ static __always_inline bool class__is_futex(enum syscall_class class)
 }
 
 /* What a wait was for, and where the program was, is told when the call that waited ends. */
-static __always_inline void on_wait_end(struct call *c, struct pt_regs *regs, enum syscall_class class, long ret)
+static __always_inline void on_wait_end(const struct call *c, enum syscall_class class, long ret)
 {
-	if (!call__begin(c))
-		return;
 	if (class__is_futex(class))
 		lock__on_exit(c->t, ret);
-	stack__on_exit(c->t, regs);
+	if (stack__is_wanted(c->t))
+		stack__on_exit();
+}
+
+/* A call of a target's that may mean something to us. */
+static __always_inline void on_call(struct call *c, struct pt_regs *regs, enum syscall_class class, long ret)
+{
+	bool waits = class__is_futex(class) || stacks_of_all;
+	struct transfer tr = {};
+
+	if (class >= SC_READ && class <= SC_SPLICE && !transfer__find(&tr, c->task, regs, class, ret) && !waits)
+		return;
+	if (!call__begin(c))
+		return;
+	if (waits)
+		on_wait_end(c, class, ret);
+	if (class <= SC_SPLICE)
+		on_transfer(c, &tr);
+	else if (class <= SC_FCNTL)
+		on_descriptor(c, regs, class, ret);
 }
 
 static __always_inline int on_sys_exit(struct pt_regs *regs, long ret)
@@ -685,12 +730,7 @@ static __always_inline int on_sys_exit(struct pt_regs *regs, long ret)
 		return 0;
 	if (nr_read_files)
 		task__end_read(c.task);
-	if (class__is_futex(class) || stacks_of_all)
-		on_wait_end(&c, regs, class, ret);
-	if (class >= SC_READ && class <= SC_SPLICE)
-		on_transfer(&c, regs, class, ret);
-	else if (class >= SC_ACCEPT && class <= SC_FCNTL)
-		on_descriptor(&c, regs, class, ret);
+	on_call(&c, regs, class, ret);
 	return 0;
 }
 

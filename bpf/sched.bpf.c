@@ -159,7 +159,7 @@ static __always_inline void thread__woken_unseen(struct thread *t, __u32 tid, __
 }
 
 /* The thread runs, and we did not see it come on. */
-void thread__came_on_unseen(struct thread *t, struct task_struct *task, __u64 now)
+static __noinline void thread__came_on_unseen(struct thread *t, struct task_struct *task, __u64 now)
 {
 	__u64 came_ns = thread__came_on_ns(t, task, now);
 
@@ -169,6 +169,19 @@ void thread__came_on_unseen(struct thread *t, struct task_struct *task, __u64 no
 		run_queue__add(t->runq_cpu, -1, came_ns);
 	t->runq_cpu = RUNQ_NOWHERE;
 	thread__enter(t, TP_CPU, came_ns);
+}
+
+int thread__runs_unseen(__u64 now)
+{
+	struct task_struct *task = task__current(COPY_OF_CALLER);
+	struct thread *t = task ? thread__get(task) : NULL;
+
+	if (!t)
+		return 0;
+	if (!has_current_task_btf)
+		task__copy_accounts(task, (const struct task_struct *)bpf_get_current_task());
+	thread__came_on_unseen(t, task, now);
+	return 0;
 }
 
 /* Remembers what the kernel's accounts are when the thread leaves its CPU. */

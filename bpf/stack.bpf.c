@@ -6,6 +6,7 @@
  */
 #include "threadprof.bpf.h"
 #include "syscalls.bpf.h"
+#include "task_copy.bpf.h"
 
 /* How many more may be sent now; userspace sets it many times a second. */
 __s32 stack_turns;
@@ -34,13 +35,11 @@ bool stack__take_turn(void)
 	return true;
 }
 
-void stack__on_exit(struct thread *t, struct pt_regs *regs)
+static __always_inline void stack__send(struct thread *t, struct pt_regs *regs)
 {
 	struct tp_rec_stack *rec;
 	__u32 bytes = 0;
 
-	if (!t->stack_lock_ns && !t->stack_wait_ns)
-		return;
 	rec = rec__reserve(struct tp_rec_stack, TP_REC_STACK, bpf_ktime_get_ns());
 	if (rec) {
 		rec->addr = t->stack_lock_ns ? t->lock_addr : 0;
@@ -64,4 +63,16 @@ void stack__on_exit(struct thread *t, struct pt_regs *regs)
 	}
 	t->stack_lock_ns = 0;
 	t->stack_wait_ns = 0;
+}
+
+int stack__on_exit(void)
+{
+	struct task_struct *task = task__current(COPY_OF_CALLER);
+	struct thread *t = task ? thread__get(task) : NULL;
+
+	if (!t)
+		return 0;
+	task__copy_current_rest(task, COPY_OF_CALLER);
+	stack__send(t, compat__task_regs(task, COPY_OF_CALLER));
+	return 0;
 }

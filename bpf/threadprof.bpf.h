@@ -538,16 +538,21 @@ static __always_inline void sock__peer(struct tp_addr *addr, struct sock *sk)
 	addr->port = __builtin_bswap16(BPF_CORE_READ(sk, __sk_common.skc_dport));
 }
 
-/* sched.bpf.c: the thread runs, although the switch that brought it on its CPU was not seen. */
-void thread__came_on_unseen(struct thread *t, struct task_struct *task, __u64 now) __hidden;
+/*
+ * What is rare is a global function of a number, about the calling thread: the verifier looks at such a one once,
+ * while it follows all others, the hidden ones too, from each call of theirs. Returns 0.
+ */
+
+/* sched.bpf.c: the calling thread runs, although the switch that brought it on its CPU was not seen. */
+int thread__runs_unseen(__u64 now);
 
 /* block.bpf.c: what a thread that leaves its CPU in @task_state waits for; sets the block_… of @t. */
 enum tp_state block__classify(struct thread *t, struct task_struct *task, long task_state, __u64 now,
 			      bool is_current) __hidden;
 /* … and adds the stretch that has ended to the totals of its lock, peer or file. */
 void block__account(struct thread *t, __u32 tgid) __hidden;
-/* … and the tentative waits since @since_ns: they turned out to be in a request. */
-void block__account_tentative(struct thread *t, __u32 tgid, __u64 since_ns) __hidden;
+/* … and the calling thread's tentative waits since @since_ns: they turned out to be in a request. */
+int block__account_tentative(__u64 since_ns);
 
 /* lock.bpf.c: the same for a thread that sleeps in futex(2). */
 enum tp_state lock__classify(struct thread *t, struct task_struct *task, struct pt_regs *regs,
@@ -564,8 +569,13 @@ extern bool stacks_of_all; /* stacks of all waits are asked for, not only of tho
 void stack__sample(struct thread *t, __u32 state) __hidden;
 /* … may a stack be sent now? Takes one off the number that userspace allows. */
 bool stack__take_turn(void) __hidden;
-/* … at the exit of a system call, sends the stack of the calling thread if that was decided. */
-void stack__on_exit(struct thread *t, struct pt_regs *regs) __hidden;
+/* … is there one to be sent when the thread comes out of its system call? */
+static __always_inline bool stack__is_wanted(const struct thread *t)
+{
+	return t->stack_lock_ns || t->stack_wait_ns;
+}
+/* … at the exit of a system call, sends the stack of the calling thread. */
+int stack__on_exit(void);
 
 /* holder.bpf.c: asks for the states of the owner of the lock that @t starts to wait for. */
 void holder__ask(struct thread *t) __hidden;
