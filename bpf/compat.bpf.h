@@ -259,6 +259,19 @@ extern struct task_struct *bpf_task_from_vpid(s32 vpid) __ksym __weak;
 extern void bpf_task_release(struct task_struct *task) __ksym __weak;
 extern const volatile bool has_task_from_vpid;
 
+/*
+ * From 7.2 on (439ebd5b5708) a program on sys_enter or sys_exit may be preempted: what it does is no longer done
+ * before the thread is switched away, and whoever meets it half-way on the same CPU is skipped (since 6.1, 05b24ff9b2cf;
+ * bpf_prog_info::recursion_misses counts that). Classic programs on the tracepoint of a single system call fare the same
+ * (57918341dd19). Those on the perf event of raw_syscalls:sys_exit do not: perf_trace_sys_exit() goes on to disable
+ * preemption, for the buffer that it fills. It takes the event's number, which only tracefs tells, and costs more.
+ *
+ * Where preemption can be disabled from inside (since 6.10, fc7566ad0a82), what the program does is whole again, but the
+ * thread is then switched away at the program's end, and others are still skipped.
+ */
+extern void bpf_preempt_disable(void) __ksym __weak;
+extern void bpf_preempt_enable(void) __ksym __weak;
+
 /* sched_process_exit got group_dead as a second argument in 6.16; before, the group's count of live threads. */
 extern const volatile bool has_group_dead;
 

@@ -9,6 +9,7 @@
  * close in other ways (close_range(2), exec, the process's end) are swept by userspace.
  */
 #include "threadprof.bpf.h"
+#include "queue.bpf.h"
 #include "syscalls.bpf.h"
 #include "task_copy.bpf.h"
 
@@ -30,7 +31,7 @@ struct {
 
 /*
  * Room for a connection that is made or reported: the stack has none where two functions have called each
- * other. One a CPU will do, since a program runs to its end before the next one runs there.
+ * other. One a CPU will do, since the program runs to its end before it begins again there.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -38,21 +39,6 @@ struct {
 	__type(key, __u32);
 	__type(value, struct tp_conn);
 } conn_room SEC(".maps");
-
-struct tp_queue queue;
-
-/* How many connections waited in a listening socket's accept queue when one was taken out of it last. */
-struct listener {
-	__u64 since_ns;
-	__u64 backlog;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 1024);
-	__type(key, __u64); /* struct sock * */
-	__type(value, struct listener);
-} listeners SEC(".maps");
 
 /* What a system call's exit gives to the functions below. */
 struct call {
@@ -126,24 +112,7 @@ static __always_inline struct tp_fd_key fd_key(__u32 tgid, __s32 fd)
 	return key;
 }
 
-/* --- the queue of accepted connections that nobody has started to read --- */
-
-static __always_inline void queue__enter(__u64 now)
-{
-	__u64 depth;
-
-	__sync_fetch_and_add(&queue.accepted, 1);
-	__sync_fetch_and_add(&queue.accepted_ts_sum, now);
-	depth = queue.accepted - queue.dequeued;
-	if (depth > queue.max)
-		queue.max = depth;
-}
-
-static __always_inline void queue__leave(__u64 now)
-{
-	__sync_fetch_and_add(&queue.dequeued, 1);
-	__sync_fetch_and_add(&queue.dequeued_ts_sum, now);
-}
+/* --- the queue of accepted connections --- */
 
 void request__read_begins(struct tp_conn *conn, __u64 now)
 {
@@ -152,35 +121,6 @@ void request__read_begins(struct tp_conn *conn, __u64 now)
 	conn->phase = TP_CONN_IDLE;
 	conn->dequeue_ns = now;
 	queue__leave(now);
-}
-
-/* Those that were left at the last accept have waited since. */
-static __always_inline void queue__add_backlog(struct sock *sock, __u64 backlog, __u64 now)
-{
-	struct listener *listener = bpf_map_lookup_elem(&listeners, &sock);
-	struct listener first = { .since_ns = now, .backlog = backlog };
-
-	if (!listener) {
-		if (backlog)
-			bpf_map_update_elem(&listeners, &sock, &first, BPF_ANY);
-		return;
-	}
-	if (listener->backlog && now > listener->since_ns)
-		__sync_fetch_and_add(&queue.backlog_ns, listener->backlog * (now - listener->since_ns));
-	*listener = first;
-}
-
-/* How full the kernel's accept queue was before the accept that has just taken one out of it. */
-static __always_inline void queue__note_backlog(struct sock *listener, __u64 now)
-{
-	__u64 backlog = BPF_CORE_READ(listener, sk_ack_backlog) + 1;
-	__u64 most = BPF_CORE_READ(listener, sk_max_ack_backlog) + 1; /* sk_acceptq_is_full() */
-
-	if (backlog > most)
-		backlog = most; /* another one has come meanwhile */
-	if (backlog > queue.backlog_max)
-		queue.backlog_max = backlog;
-	queue__add_backlog(listener, backlog - 1, now);
 }
 
 /* --- requests in hand --- */
@@ -718,24 +658,50 @@ static __always_inline void on_call(struct call *c, struct pt_regs *regs, enum s
 		on_descriptor(c, regs, class, ret);
 }
 
-static __always_inline int on_sys_exit(struct pt_regs *regs, long ret)
+static __always_inline void on_sys_exit(struct task_struct *task, struct pt_regs *regs, long ret)
 {
-	struct call c = { .task = task__current(COPY_OF_CALLER) };
+	struct call c = { .task = task };
 	enum syscall_class class;
 
-	if (!c.task || !task__may_be_target(c.task) || !active)
-		return 0;
+	if (!task || !task__may_be_target(task) || !active)
+		return;
 	class = regs__class(regs);
 	if ((class == SC_NONE || class > SC_LAST_TRACED) && !stacks_of_all)
-		return 0;
+		return;
 	if (nr_read_files)
 		task__end_read(c.task);
 	on_call(&c, regs, class, ret);
+}
+
+SEC("?tp_btf/sys_exit")
+int BPF_PROG(request_sys_exit, struct pt_regs *regs, long ret)
+{
+	on_sys_exit(task__current(COPY_OF_CALLER), regs, ret);
 	return 0;
 }
 
-SEC("tp_btf/sys_exit")
-int BPF_PROG(request_sys_exit, struct pt_regs *regs, long ret)
+/*
+ * The same where the kernel would let the one above be preempted (compat.bpf.h): the tracepoint's perf event, whose
+ * programs it does not. Returns 1, for 0 would keep the event from everybody else who reads it.
+ */
+SEC("?tp/raw_syscalls/sys_exit")
+int request_sys_exit_perf(struct trace_event_raw_sys_exit *ctx)
 {
-	return on_sys_exit(regs, ret);
+	struct task_struct *task = task__current(COPY_OF_CALLER);
+
+	if (!task || !task__may_be_target(task))
+		return 1;
+	task__copy_current_rest(task, COPY_OF_CALLER);
+	on_sys_exit(task, compat__task_regs(task, COPY_OF_CALLER), ctx->ret);
+	return 1;
+}
+
+/* … where there is no such event: what it does to a thread is done whole, and the kernel counts whom it skips. */
+SEC("?tp_btf/sys_exit")
+int BPF_PROG(request_sys_exit_guarded, struct pt_regs *regs, long ret)
+{
+	bpf_preempt_disable();
+	on_sys_exit(task__current(COPY_OF_CALLER), regs, ret);
+	bpf_preempt_enable();
+	return 0;
 }

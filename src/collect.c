@@ -11,6 +11,7 @@
 #include "array.h"
 #include "folded.h"
 #include "log.h"
+#include "skipped_runs.h"
 #include "stack_memory.h"
 
 #define NS_PER_SEC 1000000000ULL
@@ -209,12 +210,20 @@ int collector__admit(struct collector *collector)
 	return err ?: adopt_conns(collector);
 }
 
+static uint64_t skipped_runs(const struct collector *collector)
+{
+	uint64_t own = session__skipped_runs(collector->session);
+
+	return collector->neighbours ? skipped_runs__add(own, neighbours__skipped_runs(collector->neighbours)) : own;
+}
+
 int collector__start(struct collector *collector)
 {
 	struct tp_queue queue;
 	struct report ignored = { 0 };
 	int err = watch_targets(collector);
 
+	collector->skipped_before = skipped_runs(collector);
 	if (!err)
 		err = session__activate(collector->session);
 	if (!err)
@@ -463,11 +472,13 @@ static int report_target(struct collector *collector, struct report *report)
 
 static void report_cost(struct collector *collector, struct report *report)
 {
-	uint64_t losses[TP_NR_LOSSES];
+	uint64_t losses[TP_NR_LOSSES], skipped = skipped_runs(collector);
 
 	session__read_losses(collector->session, losses);
 	profile__on_counters(&collector->profile, losses, session__nr_events(collector->session), report);
 	own_cost__report(collector->cost, report);
+	report->skipped_runs = skipped_runs__since(collector->skipped_before, skipped);
+	collector->skipped_before = skipped;
 	if (collector->neighbours) {
 		uint64_t lost = neighbours__nr_lost(collector->neighbours);
 

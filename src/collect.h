@@ -33,6 +33,7 @@ struct collector {
 	struct lock_probes *lock_probes; /* NULL: not asked for; not owned */
 	bool counts_locks;
 	uint64_t lost_processes_before;
+	uint64_t skipped_before; /* runs of programs */
 	struct own_cost *cost;
 	struct resolver *resolver; /* NULL: addresses stay as they are */
 	struct host *host; /* NULL: not looked at */

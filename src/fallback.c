@@ -15,6 +15,7 @@ static const char *const names[NR_FALLBACKS] = {
 	[FALLBACK_PREV_STATE] = "prev_state",
 	[FALLBACK_GROUP_DEAD] = "group_dead",
 	[FALLBACK_MEM_ALLOC] = "mem_alloc",
+	[FALLBACK_STEADY_SYS_EXIT] = "steady_sys_exit",
 };
 
 const char *fallback__name(enum fallback which)

@@ -13,6 +13,7 @@ enum fallback {
 	FALLBACK_PREV_STATE,	   /* the state that is noted in the task */
 	FALLBACK_GROUP_DEAD,	   /* the group's count of live threads */
 	FALLBACK_MEM_ALLOC,	   /* maps that are allocated as a whole */
+	FALLBACK_STEADY_SYS_EXIT,  /* the tracepoint's perf event, or runs that the kernel skips */
 	NR_FALLBACKS,
 };
 

@@ -79,6 +79,17 @@ static void read_way(const struct session *session, struct report_feature *featu
 	feature->remedy = ways[way].remedy;
 }
 
+static void read_sys_exit(const struct session *session, struct report_feature *feature)
+{
+	if (session__sys_exit(session) != SYS_EXIT_PREEMPTED)
+		return;
+	feature->state = "fallback";
+	feature->reason = "this kernel skips a program at the end of a system call while another thread is preempted in it, and "
+			  "the perf event raw_syscalls:sys_exit, where it does not, cannot be opened: requests may be missing, "
+			  "see lost.skipped_runs";
+	feature->remedy = "run as root, or add CAP_DAC_READ_SEARCH and mount tracefs on /sys/kernel/tracing";
+}
+
 void features__read(const struct session *session, int bursts_error, int cost_error,
 		    struct report_feature features[NR_FEATURES])
 {
@@ -90,6 +101,8 @@ void features__read(const struct session *session, int bursts_error, int cost_er
 		features[i] = state_of(table[i].name, err, table[i].without);
 		if (!err && table[i].part == SESSION_SCHED)
 			read_way(session, &features[i]);
+		if (!err && table[i].part == SESSION_REQUESTS)
+			read_sys_exit(session, &features[i]);
 	}
 	features[i] = state_of("bursts", bursts_error,
 			       "the kernel refuses the tracepoints of process begins and ends: bursts of "

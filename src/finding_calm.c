@@ -10,6 +10,10 @@ static uint64_t nr_lost(const struct report *r)
 {
 	uint64_t lost = r->lost_processes + r->lost_reports;
 
+	/* Not all of them were events of the target. */
+	if (r->skipped_runs != TP_UNKNOWN)
+		lost += r->skipped_runs;
+
 	for (int i = 0; i < TP_NR_LOSSES; i++)
 		lost += r->lost[i];
 	return lost;
@@ -53,7 +57,7 @@ bool rule__blind_spot(const struct finding_facts *f, struct report_finding *find
 	if (lost) {
 		finding__say(finding, "%s%s events were lost", separator, COUNT(lost, 13));
 		separator = "; ";
-		finding__advise(finding, "the report's LOST lines say which table or buffer was full. ");
+		finding__advise(finding, "the report's LOST lines say why. ");
 	}
 	if (nr_off) {
 		finding__say(finding, "%soff here: %s", separator, off);

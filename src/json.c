@@ -386,6 +386,7 @@ static struct json_object *new_lost(struct writer *w, const struct report *r)
 	for (size_t i = 0; i < TP_NR_LOSSES; i++)
 		put_u64(w, o, tp_loss_names[i], r->lost[i]);
 	put_u64(w, o, "processes", r->lost_processes);
+	put_u64_if(w, o, "skipped_runs", true, r->skipped_runs);
 	put_u64(w, o, "reports", r->lost_reports);
 	return o;
 }

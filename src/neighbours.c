@@ -371,6 +371,11 @@ uint64_t neighbours__nr_lost(const struct neighbours *n)
 	return total;
 }
 
+uint64_t neighbours__skipped_runs(const struct neighbours *n)
+{
+	return snoop_session__skipped_runs(n->session);
+}
+
 uint64_t neighbours__map_bytes(const struct neighbours *n)
 {
 	return snoop_session__map_bytes(n->session);

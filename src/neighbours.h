@@ -38,6 +38,9 @@ int neighbours__report(struct neighbours *neighbours, const struct requests *req
 		       struct report *report);
 void neighbours__next(struct neighbours *neighbours);
 
+/* Runs of its programs that the kernel left out since the load; TP_UNKNOWN: it does not tell. */
+uint64_t neighbours__skipped_runs(const struct neighbours *neighbours);
+
 /* Records that were lost since the start. */
 uint64_t neighbours__nr_lost(const struct neighbours *neighbours);
 

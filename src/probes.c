@@ -71,6 +71,9 @@ void probes__read(const struct btf *btf, unsigned forced, struct probes *probes)
 		/* 6.1 (7c8199e24fa0) */
 		{ &probes->has_mem_alloc, FALLBACK_MEM_ALLOC,
 		  btf__find_by_name_kind(btf, "bpf_mem_alloc", BTF_KIND_STRUCT) > 0 },
+		/* Came with those that may be (57918341dd19, next to 439ebd5b5708). */
+		{ &probes->has_steady_sys_exit, FALLBACK_STEADY_SYS_EXIT,
+		  btf__find_by_name_kind(btf, "trace_call_bpf_faultable", BTF_KIND_FUNC) < 0 },
 	};
 
 	for (size_t i = 0; i < NR_FALLBACKS; i++)

@@ -27,6 +27,8 @@ const struct program programs[] = {
 	{ "learn_regs", SESSION_REGS, true, ALL_WAYS },
 	{ "holder_switch", SESSION_HOLDERS, false, 1U << WAY_BTF_TRACEPOINT }, /* after sched_switch */
 	{ "request_sys_exit", SESSION_REQUESTS, false, ALL_WAYS },
+	{ EXIT_EVENT_PROGRAM, SESSION_REQUESTS, false, ALL_WAYS },
+	{ "request_sys_exit_guarded", SESSION_REQUESTS, false, ALL_WAYS },
 	{ "snapshot_sockets", SESSION_SOCKETS, false, ALL_WAYS },
 	{ "lock_call_enter", SESSION_LOCK_CALLS, false, ALL_WAYS },
 	{ "lock_call_return", SESSION_LOCK_CALLS, false, ALL_WAYS },
@@ -45,6 +47,17 @@ const struct program *program__find(const char *name)
 bool program__is_of_way(const struct program *program, enum session_way way)
 {
 	return program->ways & 1U << way;
+}
+
+static const char *const sys_exit_programs[NR_SYS_EXITS] = {
+	[SYS_EXIT_TRACEPOINT] = "request_sys_exit",
+	[SYS_EXIT_EVENT] = EXIT_EVENT_PROGRAM,
+	[SYS_EXIT_PREEMPTED] = "request_sys_exit_guarded",
+};
+
+bool program__is_of_sys_exit(const struct program *program, enum session_sys_exit sys_exit)
+{
+	return program->part != SESSION_REQUESTS || !strcmp(program->name, sys_exit_programs[sys_exit]);
 }
 
 bool program__sees_switches(const struct program *program)

@@ -9,6 +9,7 @@
 #include "session.h"
 
 #define SWITCH_FUNCTION "finish_task_switch"
+#define EXIT_EVENT_PROGRAM "request_sys_exit_perf"
 
 struct program {
 	const char *name;
@@ -24,6 +25,9 @@ extern const struct program programs[];
 const struct program *program__find(const char *name);
 
 bool program__is_of_way(const struct program *program, enum session_way way);
+
+/* True also of all that have nothing to do with it. */
+bool program__is_of_sys_exit(const struct program *program, enum session_sys_exit sys_exit);
 
 /* Another way to see switches needs another program in its place. */
 bool program__sees_switches(const struct program *program);

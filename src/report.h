@@ -294,6 +294,7 @@ struct report {
 
 	uint64_t lost[TP_NR_LOSSES];
 	uint64_t lost_processes; /* begins, execs and ends of the host's processes */
+	uint64_t skipped_runs; /* of our programs, for any process; TP_UNKNOWN where the kernel does not tell */
 	uint64_t lost_reports; /* whole reports that nobody read in time */
 
 	/* our own cost in this interval */

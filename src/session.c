@@ -6,15 +6,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <linux/perf_event.h>
 
 #include "log.h"
 #include "pidns.h"
 #include "programs.h"
 #include "session_impl.h"
+#include "tracepoint.h"
 #include "uprobe.h"
 
 /* Where connections can't be allocated one by one: 25 MB for all of them. */
@@ -62,7 +65,8 @@ static bool is_used(const struct session *session, const struct program *program
 {
 	if (program->part == SESSION_REGS && !tasks_are_copies(session) && session->probes.has_task_pt_regs)
 		return false;
-	return program__is_of_way(program, session->way) && !session->part_error[program->part];
+	return program__is_of_way(program, session->way) && program__is_of_sys_exit(program, session->sys_exit) &&
+	       !session->part_error[program->part];
 }
 
 static void choose_programs(struct session *session)
@@ -88,7 +92,7 @@ static void choose_maps(struct session *session)
 	bpf_map__set_autocreate(skel->maps.task_copies,
 				tasks_are_copies(session) || !session->probes.has_task_pt_regs);
 	/* Without memory set apart for it, a map that allocates is not safe where anything is traced, and warned of. */
-	if (is_raw(session) && !session->probes.has_mem_alloc) {
+	if ((is_raw(session) || session->sys_exit == SYS_EXIT_EVENT) && !session->probes.has_mem_alloc) {
 		struct bpf_map *growing[] = { skel->maps.conns, skel->maps.fds };
 
 		for (size_t i = 0; i < 2; i++) {
@@ -158,12 +162,21 @@ static int open_and_load(struct session *session, const struct session_config *c
 	return err;
 }
 
+/* Of the ends of system calls, the next lesser way that may work; false: there is none. */
+static bool take_lesser_sys_exit(struct session *session, const struct program *refused)
+{
+	if (refused->part != SESSION_REQUESTS || session->sys_exit != SYS_EXIT_EVENT)
+		return false;
+	session->sys_exit = SYS_EXIT_PREEMPTED;
+	return true;
+}
+
 /* Loads everything; if the kernel refuses an optional program, once more without that feature. */
 static int load_what_works(struct session *session, const struct session_config *config)
 {
 	int err = 0;
 
-	for (int i = 0; i <= SESSION_NR_PARTS; i++) {
+	for (int i = 0; i <= SESSION_NR_PARTS + NR_SYS_EXITS; i++) {
 		const struct program *refused;
 
 		err = open_and_load(session, config);
@@ -172,9 +185,23 @@ static int load_what_works(struct session *session, const struct session_config 
 		refused = program__find(refused_program);
 		if (!refused || refused->required || session->part_error[refused->part])
 			break;
-		session->part_error[refused->part] = err;
+		if (!take_lesser_sys_exit(session, refused))
+			session->part_error[refused->part] = err;
 	}
 	return err;
+}
+
+/* The link takes the event, and enables it, which only costs time: a program runs without that. */
+static struct bpf_link *attach_event(struct session *session, struct bpf_program *prog)
+{
+	int event = session->exit_event;
+	struct bpf_link *link = bpf_program__attach_perf_event(prog, event);
+
+	if (!link)
+		return NULL;
+	session->exit_event = -EBUSY;
+	ioctl(event, PERF_EVENT_IOC_DISABLE, 0);
+	return link;
 }
 
 static struct bpf_link *attach_program(struct session *session, const struct program *program,
@@ -182,6 +209,8 @@ static struct bpf_link *attach_program(struct session *session, const struct pro
 {
 	if (!strcmp(program->name, SWITCH_FUNCTION))
 		return bpf_program__attach_kprobe(prog, false, session->switch_symbol);
+	if (bpf_program__type(prog) == BPF_PROG_TYPE_TRACEPOINT)
+		return attach_event(session, prog);
 	return bpf_program__attach(prog);
 }
 
@@ -269,8 +298,8 @@ static int refuse(struct session *session, const char *name)
 {
 	const struct program *program = program__find(name);
 
-	if (!strcmp(name, "uprobe_multi"))
-		return 0; /* choose_locks() does */
+	if (!strcmp(name, "uprobe_multi") || !strcmp(name, EXIT_EVENT_PROGRAM))
+		return 0; /* choose_locks() does, choose_sys_exit() */
 	if (!program || program->required)
 		return log__fail(-EINVAL, "there is no optional program \"%s\"", name);
 	session->part_error[program->part] = -EOPNOTSUPP;
@@ -289,6 +318,20 @@ static int on_record(void *context, void *data, size_t size)
 	return session->nr_drained < MAX_DRAINED ? 0 : STOP_DRAINING;
 }
 
+/* A lesser way than the tracepoint only where that one's program would be preempted. */
+static void choose_sys_exit(struct session *session, const struct session_config *config)
+{
+	if (session->probes.has_steady_sys_exit)
+		return;
+	if (config->refuse && !strcmp(config->refuse, EXIT_EVENT_PROGRAM))
+		session->exit_event = -EOPNOTSUPP;
+	else
+		session->exit_event = tracepoint__open("raw_syscalls/sys_exit");
+	session->sys_exit = session->exit_event < 0 ? SYS_EXIT_PREEMPTED : SYS_EXIT_EVENT;
+	if (session->exit_event < 0)
+		log__debug("there is no perf event of sys_exit: %s", strerror(-session->exit_event));
+}
+
 int session__open(const struct session_config *config, struct session **out)
 {
 	struct session *session = calloc(1, sizeof(*session));
@@ -297,10 +340,13 @@ int session__open(const struct session_config *config, struct session **out)
 	if (!session)
 		return -ENOMEM;
 	session->stacks_of_all = config->stacks_of_all;
+	session->exit_event = -ENOENT;
 	libbpf_set_print(on_libbpf_print);
 	if (config->locks != LOCKS_UPROBE)
 		session->part_error[SESSION_LOCK_CALLS] = -ENODATA;
 	err = probes__read_kernel(&session->probes);
+	if (!err)
+		choose_sys_exit(session, config);
 	if (!err && config->refuse)
 		err = refuse(session, config->refuse);
 	if (!err)
@@ -360,6 +406,11 @@ int session__attach(struct session *session)
 	session->skel->bss->stacks_of_all = session->stacks_of_all;
 	session->skel->bss->has_holders = !session->part_error[SESSION_HOLDERS];
 	return 0;
+}
+
+enum session_sys_exit session__sys_exit(const struct session *session)
+{
+	return session->sys_exit;
 }
 
 enum session_way session__way(const struct session *session)
@@ -485,5 +536,7 @@ void session__free(struct session *session)
 	/* The ring buffer maps memory of the map: it goes first. */
 	ring_buffer__free(session->ring);
 	threadprof_bpf__destroy(session->skel);
+	if (session->exit_event >= 0)
+		close(session->exit_event);
 	free(session);
 }

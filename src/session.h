@@ -79,6 +79,16 @@ enum session_way {
 
 enum session_way session__way(const struct session *session);
 
+/* How the programs see the end of system calls, from the best way down. */
+enum session_sys_exit {
+	SYS_EXIT_TRACEPOINT,
+	SYS_EXIT_EVENT,	    /* the kernel preempts programs there: by the tracepoint's perf event, where it does not */
+	SYS_EXIT_PREEMPTED, /* there is no such event either: runs are skipped, see session__skipped_runs() */
+	NR_SYS_EXITS,
+};
+
+enum session_sys_exit session__sys_exit(const struct session *session);
+
 /* Why it is not at work: negative errno of the load or attach; 0 if it is. */
 int session__part_error(const struct session *session, enum session_part part);
 
@@ -130,6 +140,9 @@ void session__read_clients(const struct session *session, struct tp_clients *cli
 
 /* Descriptors of io_uring instances that the last look at the sockets found. */
 uint64_t session__nr_io_urings(const struct session *session);
+
+/* Runs that the kernel left out since the load, of any process; TP_UNKNOWN: it does not tell. */
+uint64_t session__skipped_runs(const struct session *session);
 
 /* Losses, and number of records that came through the ring buffer, since the start. */
 void session__read_losses(const struct session *session, uint64_t losses[TP_NR_LOSSES]);

@@ -13,6 +13,8 @@ struct session {
 	struct threadprof_bpf *skel;
 	struct ring_buffer *ring;
 	enum session_way way;
+	enum session_sys_exit sys_exit;
+	int exit_event; /* a descriptor, not attached to yet; negative errno: there is none */
 	char switch_symbol[128]; /* of SWITCH_FUNCTION; "": the kernel has none */
 	struct probes probes;
 	int part_error[SESSION_NR_PARTS];

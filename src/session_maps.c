@@ -8,6 +8,7 @@
 #include "each_entry.h"
 #include "object_cost.h"
 #include "session_impl.h"
+#include "skipped_runs.h"
 
 struct conn_walk {
 	session_conn_fn fn;
@@ -138,6 +139,11 @@ void session__read_losses(const struct session *session, uint64_t losses[TP_NR_L
 {
 	for (int i = 0; i < TP_NR_LOSSES; i++)
 		losses[i] = __atomic_load_n(&session->skel->bss->losses[i], __ATOMIC_RELAXED);
+}
+
+uint64_t session__skipped_runs(const struct session *session)
+{
+	return skipped_runs__of(session->skel->obj);
 }
 
 uint64_t session__nr_events(const struct session *session)

@@ -24,6 +24,7 @@
 #include "process.h"
 #include "process_burst.h"
 #include "process_sweep.h"
+#include "skipped_runs.h"
 #include "snoop_json.h"
 #include "snoop_session.h"
 #include "snoop_summary.h"
@@ -51,6 +52,7 @@ struct snoop {
 	struct cgroups *cgroups;
 	struct snoop_summary summary;
 	struct snoop_lost lost; /* as last written */
+	uint64_t skipped_before; /* runs of programs, when we began */
 	struct snoop_text text;
 	struct writer writer;
 	FILE *out; /* into piece */
@@ -169,8 +171,9 @@ static void write_lost(struct snoop *s, bool final)
 	struct timespec time = wall_time(s, now);
 
 	snoop_session__read_losses(s->session, lost.kernel);
+	lost.skipped_runs = skipped_runs__since(s->skipped_before, snoop_session__skipped_runs(s->session));
 	lost.missed_ends = processes__nr_missed_ends(s->processes);
-	if (!final && lost.missed_ends == s->lost.missed_ends &&
+	if (!final && lost.missed_ends == s->lost.missed_ends && lost.skipped_runs == s->lost.skipped_runs &&
 	    !memcmp(lost.kernel, s->lost.kernel, sizeof(lost.kernel)))
 		return;
 	s->lost = lost;
@@ -321,6 +324,8 @@ static int attach(struct snoop *s)
 		err = snoop_session__attach(s->session);
 	if (err)
 		return err;
+	s->skipped_before = snoop_session__skipped_runs(s->session);
+	s->lost.skipped_runs = skipped_runs__since(s->skipped_before, s->skipped_before);
 	err = rights__drop();
 	if (err)
 		log__warn("cannot give up the rights that are no longer needed: %s", strerror(-err));

@@ -131,6 +131,7 @@ int snoop_json__write_lost(FILE *out, const struct snoop_lost *lost, const struc
 
 	for (size_t i = 0; i < SNOOP_NR_LOSSES; i++)
 		put_u64(&w, o, names[i], lost->kernel[i]);
+	put_u64_if(&w, o, "skipped_runs", true, lost->skipped_runs);
 	put_u64(&w, o, "missed_ends", lost->missed_ends);
 	put_u64(&w, o, "output", lost->output);
 	return finish(&w, out, o);

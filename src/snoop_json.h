@@ -13,6 +13,7 @@
 /* What could not be recorded or printed, since the start. */
 struct snoop_lost {
 	uint64_t kernel[SNOOP_NR_LOSSES];
+	uint64_t skipped_runs; /* of programs, by the kernel; TP_UNKNOWN: it does not tell */
 	uint64_t missed_ends; /* ends that were noticed only when the pid was given out again */
 	uint64_t output; /* records that nobody read */
 };

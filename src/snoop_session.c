@@ -15,6 +15,7 @@
 #include "object_cost.h"
 #include "pidns.h"
 #include "probes.h"
+#include "skipped_runs.h"
 #include "snoop.skel.h"
 
 /* With brief: parts of a path, and threads that are still to be reaped when their process ends. */
@@ -165,6 +166,11 @@ void snoop_session__read_losses(const struct snoop_session *session,
 {
 	for (int i = 0; i < SNOOP_NR_LOSSES; i++)
 		losses[i] = __atomic_load_n(&session->skel->bss->losses[i], __ATOMIC_RELAXED);
+}
+
+uint64_t snoop_session__skipped_runs(const struct snoop_session *session)
+{
+	return skipped_runs__of(session->skel->obj);
 }
 
 uint64_t snoop_session__map_bytes(const struct snoop_session *session)

@@ -37,6 +37,9 @@ int snoop_session__poll_fd(const struct snoop_session *session);
 void snoop_session__read_losses(const struct snoop_session *session,
 				uint64_t losses[SNOOP_NR_LOSSES]);
 
+/* Runs that the kernel left out since the load; TP_UNKNOWN: it does not tell. */
+uint64_t snoop_session__skipped_runs(const struct snoop_session *session);
+
 /* What the programs take: their maps' memory, and the programs themselves, to be measured. */
 uint64_t snoop_session__map_bytes(const struct snoop_session *session);
 void snoop_session__each_program(const struct snoop_session *session, program_fn fn, void *context);

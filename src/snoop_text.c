@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 
 #include "line.h"
+#include "report.h"
 #include "units.h"
 
 #define END_COLUMNS 8
@@ -191,17 +192,20 @@ int snoop_text__write_burst(FILE *out, const struct burst *burst, const struct t
 
 int snoop_text__write_lost(FILE *out, const struct snoop_lost *lost, const struct snoop_text *o)
 {
+	uint64_t skipped = lost->skipped_runs != TP_UNKNOWN ? lost->skipped_runs : 0;
 	const uint64_t *k = lost->kernel;
 	struct line l;
 
 	if (!k[SNOOP_LOSS_FORK] && !k[SNOOP_LOSS_EXEC] && !k[SNOOP_LOSS_FAILED] &&
-	    !k[SNOOP_LOSS_EXIT] && !lost->missed_ends && !lost->output)
+	    !k[SNOOP_LOSS_EXIT] && !lost->missed_ends && !lost->output && !skipped)
 		return 0;
 	line__init(&l, o->columns, o->color);
 	line__style(&l, LINE_ALARM);
 	line__add(&l, "!! lost: %s ends, %s execs, %s forks, %s lines",
 		  COUNT(k[SNOOP_LOSS_EXIT], 9), COUNT(k[SNOOP_LOSS_EXEC] + k[SNOOP_LOSS_FAILED], 9),
 		  COUNT(k[SNOOP_LOSS_FORK], 9), COUNT(lost->output, 9));
+	if (skipped)
+		line__add(&l, ", %s events that the kernel did not tell", COUNT(skipped, 9));
 	line__style(&l, LINE_PLAIN);
 	return line__end(&l, out);
 }

@@ -49,7 +49,7 @@ static uint64_t nr_requests(const struct report *r)
 
 static bool any_lost(const struct report *r)
 {
-	bool lost = r->lost_reports > 0 || r->lost_processes > 0;
+	bool lost = r->lost_reports > 0 || r->lost_processes > 0 || (r->skipped_runs > 0 && r->skipped_runs != TP_UNKNOWN);
 
 	for (size_t i = 0; i < TP_NR_LOSSES; i++)
 		lost |= r->lost[i] > 0;
@@ -370,6 +370,8 @@ static void write_losses(struct page *p)
 	for (size_t i = 0; i < TP_NR_LOSSES; i++)
 		write_loss(p, p->r->lost[i], texts[i].what, texts[i].why);
 	write_loss(p, p->r->lost_processes, "processes of the host", "no room in the ring buffer");
+	if (p->r->skipped_runs != TP_UNKNOWN)
+		write_loss(p, p->r->skipped_runs, "events of any process", "the kernel skipped a program");
 	write_loss(p, p->r->lost_reports, "reports", "nobody read them in time");
 }
 

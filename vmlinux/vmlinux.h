@@ -104,6 +104,12 @@ struct pt_regs {
 #error "threadprof: no struct pt_regs for this architecture"
 #endif
 
+/* What the perf event of raw_syscalls:sys_exit gives to a program; its own head comes before. */
+struct trace_event_raw_sys_exit {
+	long id;
+	long ret;
+};
+
 struct file;
 struct inode;
 

@@ -11,7 +11,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import tp
 from tp import test
 
-NAMES = ("task_storage", "tp_btf", "current_task_btf", "task_pt_regs", "prev_state", "group_dead", "mem_alloc")
+NAMES = ("task_storage", "tp_btf", "current_task_btf", "task_pt_regs", "prev_state", "group_dead", "mem_alloc",
+         "steady_sys_exit")
 EQUAL = ("requests.count", "requests.unanswered", "requests.latency_ns.count", "connections.accepted",
          "connections.closed")
 OF_ALL_TIME = 0.02
@@ -26,11 +27,11 @@ def compare_states(best, lesser, tids):
         tp.assert_at_most("%s: apart by" % state, abs(sums[0] - sums[1]), OF_ALL_TIME * wall_ns)
 
 
-def compare(*names):
+def compare(*names, options=()):
     server = tp.Workload("known", "--script", "plain")
     pid = str(server.pid)
     best = tp.Threadprof("-p", pid, "-i", "60")
-    lesser = tp.Threadprof("-v", "-p", pid, "-i", "60", "--force-fallback", ",".join(names))
+    lesser = tp.Threadprof("-v", "-p", pid, "-i", "60", "--force-fallback", ",".join(names), *options)
     for name in names:
         if name in ("task_storage", "tp_btf"):
             continue  # shows in the feature's state
@@ -60,6 +61,12 @@ def add(name):
 
 for each in NAMES:
     add(each)
+
+
+@test("steady_sys_exit: the same numbers without it and its perf event, where no run is skipped")
+def preempted():
+    lesser = compare("steady_sys_exit", options=("--refuse", "request_sys_exit_perf"))
+    tp.assert_true("says that runs may be skipped", "lost.skipped_runs" in lesser.errors())
 
 
 @test("all of them at once, with BTF tracepoints")

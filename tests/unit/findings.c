@@ -378,6 +378,12 @@ static void test_blind_spots(void **state)
 	only(&f, "blind_spot");
 	finish(&f);
 	init(&f);
+	f.r.skipped_runs = TP_UNKNOWN;
+	only(&f, "all_clear");
+	f.r.skipped_runs = 3;
+	only(&f, "blind_spot");
+	finish(&f);
+	init(&f);
 	f.feature = (struct report_feature){ .name = "requests", .state = "fallback" };
 	f.r.features = &f.feature;
 	f.r.nr_features = 1;

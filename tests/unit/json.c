@@ -397,7 +397,7 @@ static void test_losses_and_cost(void **state)
 	static const char *const names[] = { "ring_buffer",    "conn_map_full",	  "detail_map_full",
 					     "thread_storage", "clock_backwards", "unmatched",
 					     "lock_calls",     "processes",
-					     "reports" };
+					     "skipped_runs",   "reports" };
 	struct sample s;
 	struct json_object *o;
 
@@ -407,6 +407,7 @@ static void test_losses_and_cost(void **state)
 		s.r.lost[i] = 100 + i;
 	s.r.lost_reports = 7;
 	s.r.lost_processes = 8;
+	s.r.skipped_runs = 9;
 	s.r.lost[TP_LOSS_RING_BUFFER] = UINT64_MAX;
 	o = interval(&s.r);
 	assert_keys(o, "lost", names, sizeof(names) / sizeof(names[0]));
@@ -418,6 +419,7 @@ static void test_losses_and_cost(void **state)
 	assert_u64(o, "lost.unmatched", 105);
 	assert_u64(o, "lost.lock_calls", 106);
 	assert_u64(o, "lost.processes", 8);
+	assert_u64(o, "lost.skipped_runs", 9);
 	assert_u64(o, "lost.reports", 7);
 	assert_u64(o, "overhead.events", 90027);
 	assert_u64(o, "overhead.bpf_ns", 120000000);

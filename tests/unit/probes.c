@@ -282,6 +282,25 @@ static void test_helpers(void **state)
 	free_kernel(&new);
 }
 
+/* From 7.2 on programs at the end of system calls may be preempted; a function tells. */
+static void test_steady_sys_exit(void **state)
+{
+	struct kernel kernel = new_kernel_with_everything();
+	int proto = add_proto(&kernel, 2);
+	struct probes probes;
+
+	(void)state;
+	probes__read(kernel.btf, 0, &probes);
+	assert_true(probes.has_steady_sys_exit);
+	assert_true(btf__add_func(kernel.btf, "trace_call_bpf", BTF_FUNC_GLOBAL, proto) > 0);
+	probes__read(kernel.btf, 0, &probes);
+	assert_true(probes.has_steady_sys_exit);
+	assert_true(btf__add_func(kernel.btf, "trace_call_bpf_faultable", BTF_FUNC_GLOBAL, proto) > 0);
+	probes__read(kernel.btf, 0, &probes);
+	assert_false(probes.has_steady_sys_exit);
+	free_kernel(&kernel);
+}
+
 /* Each one alone takes away what it names, and only that. */
 static void test_forced_fallbacks(void **state)
 {
@@ -302,6 +321,7 @@ static void test_forced_fallbacks(void **state)
 		assert_int_equal(probes.has_prev_state, which != FALLBACK_PREV_STATE);
 		assert_int_equal(probes.has_group_dead, which != FALLBACK_GROUP_DEAD);
 		assert_int_equal(probes.has_mem_alloc, which != FALLBACK_MEM_ALLOC);
+		assert_int_equal(probes.has_steady_sys_exit, which != FALLBACK_STEADY_SYS_EXIT);
 	}
 	free_kernel(&kernel);
 }
@@ -337,6 +357,7 @@ int main(void)
 		cmocka_unit_test(test_a_name_that_is_too_long),
 		cmocka_unit_test(test_decisions),
 		cmocka_unit_test(test_helpers),
+		cmocka_unit_test(test_steady_sys_exit),
 		cmocka_unit_test(test_forced_fallbacks),
 		cmocka_unit_test(test_the_running_kernel),
 	};

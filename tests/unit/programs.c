@@ -111,6 +111,25 @@ static void test_ways(void **state)
 	assert_ways(&probes, SWITCH_PROBE_FUNCTION, "---y");
 }
 
+/* One program, and only one, is at the end of system calls; the others are there in any case. */
+static void test_sys_exit(void **state)
+{
+	(void)state;
+	for (enum session_sys_exit way = 0; way < NR_SYS_EXITS; way++) {
+		int of_requests = 0;
+
+		for (const struct program *program = programs; program->name; program++) {
+			if (program->part == SESSION_REQUESTS)
+				of_requests += program__is_of_sys_exit(program, way);
+			else
+				assert_true(program__is_of_sys_exit(program, way));
+		}
+		assert_int_equal(of_requests, 1);
+	}
+	assert_true(program__is_of_sys_exit(program__find("request_sys_exit"), SYS_EXIT_TRACEPOINT));
+	assert_true(program__is_of_sys_exit(program__find(EXIT_EVENT_PROGRAM), SYS_EXIT_EVENT));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -118,6 +137,7 @@ int main(void)
 		cmocka_unit_test(test_a_list),
 		cmocka_unit_test(test_what_is_no_name),
 		cmocka_unit_test(test_ways),
+		cmocka_unit_test(test_sys_exit),
 	};
 
 	return cmocka_run_group_tests_name("programs", tests, NULL, NULL);

@@ -369,14 +369,35 @@ static void test_losses_are_loud(void **state)
 	for (size_t i = 0; i < TP_NR_LOSSES; i++)
 		s.r.lost[i] = 1;
 	s.r.lost_reports = 1;
+	s.r.skipped_runs = 1;
 	text = plain(&s.r);
-	for (size_t i = 0; i < TP_NR_LOSSES + 1; i++) {
+	for (size_t i = 0; i < TP_NR_LOSSES + 2; i++) {
 		char *loss = strstr(text, "!! LOST");
 
 		assert_non_null(loss);
 		memset(loss, '#', 7);
 	}
 	assert_null(strstr(text, "!! LOST"));
+	free(text);
+	sample__free(&s);
+}
+
+/* One that the kernel does not count is none that happened. */
+static void test_skipped_runs(void **state)
+{
+	struct sample s;
+	char *text;
+
+	(void)state;
+	sample__init(&s);
+	s.r.skipped_runs = TP_UNKNOWN;
+	text = plain(&s.r);
+	assert_null(strstr(text, "LOST"));
+	free(text);
+	s.r.skipped_runs = 1234;
+	text = plain(&s.r);
+	assert_has(text, "\n!! something was lost: the numbers are incomplete, see LOST below\n");
+	assert_has(text, "\n!! LOST events of any process: 1,234 (the kernel skipped a program)\n");
 	free(text);
 	sample__free(&s);
 }
@@ -436,7 +457,7 @@ static void make_hostile(struct sample *s, int byte)
 	r->queue_avg = (double)r->duration_ns;
 	r->accept_now = r->accept_max = r->accept_limit = r->accept_overflows = r->duration_ns;
 	r->active = r->busy_ns = r->wall_ns = r->rest_threads = r->duration_ns;
-	r->lost_reports = r->events = r->bpf_ns = r->user_cpu_ns = r->rss_bytes = r->duration_ns;
+	r->lost_reports = r->skipped_runs = r->events = r->bpf_ns = r->user_cpu_ns = r->rss_bytes = r->duration_ns;
 	s->latency.count = s->latency.max = r->duration_ns;
 }
 
@@ -515,6 +536,7 @@ int main(void)
 		cmocka_unit_test(test_unmeasured_is_a_dash),
 		cmocka_unit_test(test_threads_without_requests),
 		cmocka_unit_test(test_losses_are_loud),
+		cmocka_unit_test(test_skipped_runs),
 		cmocka_unit_test(test_color_only_when_asked),
 		cmocka_unit_test(test_never_too_wide),
 		cmocka_unit_test(test_report_of_zeros),

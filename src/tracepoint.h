@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause) */
+/* The perf event of a kernel tracepoint, to attach a program to. */
+#ifndef THREADPROF_TRACEPOINT_H
+#define THREADPROF_TRACEPOINT_H
+
+/*
+ * The number of the event @name, as "raw_syscalls/sys_exit", by the mounted tracefs whose root is open as @root;
+ * negative errno.
+ */
+int tracepoint__id(int root, const char *name);
+
+/*
+ * Opens the event for all CPUs; a program that is attached to it runs although the event stays disabled. Finds its number
+ * in tracefs, where that is mounted or with the right to mount it, which nobody else sees. File descriptor, or negative
+ * errno.
+ */
+int tracepoint__open(const char *name);
+
+#endif /* THREADPROF_TRACEPOINT_H */
