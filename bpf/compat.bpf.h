@@ -11,6 +11,8 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
+#include "kfunc_calls.h"
+
 /* Task states of include/linux/sched.h; the values have not changed since 4.14. */
 #define TASK_UNINTERRUPTIBLE 0x0002
 #define TASK_STOPPED_OR_TRACED (0x0004 | 0x0008)
@@ -252,11 +254,12 @@ static __always_inline long compat__checked_prev_state(const struct task_struct 
 
 /*
  * Kernel functions that find a task by its tid: bpf_task_from_pid() came with 6.2 (3f0e6f2b41d3), and with 6.14 one
- * for the tid in the caller's pid namespace, which is what a program in a container has in its locks.
+ * for the tid in the caller's pid namespace, which is what a program in a container has in its locks. Userspace puts
+ * them in the place of these numbers: src/kfunc.h says why.
  */
-extern struct task_struct *bpf_task_from_pid(s32 pid) __ksym __weak;
-extern struct task_struct *bpf_task_from_vpid(s32 vpid) __ksym __weak;
-extern void bpf_task_release(struct task_struct *task) __ksym __weak;
+static struct task_struct *(*const bpf_task_from_pid)(s32 pid) = (void *)TP_KFUNC_CALL(TP_TASK_FROM_PID);
+static struct task_struct *(*const bpf_task_from_vpid)(s32 vpid) = (void *)TP_KFUNC_CALL(TP_TASK_FROM_VPID);
+static void (*const bpf_task_release)(struct task_struct *task) = (void *)TP_KFUNC_CALL(TP_TASK_RELEASE);
 extern const volatile bool has_task_from_vpid;
 
 /*

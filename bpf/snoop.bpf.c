@@ -333,14 +333,40 @@ static __always_inline __u64 process__runtime(struct task_struct *task, __u64 no
 	return runtime;
 }
 
+/*
+ * Without group_dead: the count of live threads is zero for the last one, and for those before it that had left
+ * the count and were not here yet; they all end at once. The first of them to come tells it.
+ */
+struct dead_process {
+	__u64 start_ns;
+	__u32 tgid;
+	__u32 pad;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct dead_process);
+	__type(value, __u8);
+} dead SEC(".maps");
+
+static __always_inline bool process__is_first_to_tell(struct task_struct *task)
+{
+	struct dead_process key = { .start_ns = BPF_CORE_READ(task, group_leader, start_time), .tgid = task->tgid };
+	__u8 yes = 1;
+
+	return !task->signal->live.counter && !bpf_map_update_elem(&dead, &key, &yes, BPF_NOEXIST);
+}
+
 SEC("tp_btf/sched_process_exit")
 int snoop_exit(__u64 *ctx)
 {
 	struct task_struct *task = (struct task_struct *)ctx[0];
-	bool group_dead = has_group_dead ? ctx[1] & 1 : !task->signal->live.counter;
 	struct snoop_rec_exit *rec;
 
-	if (!active || !group_dead || task->flags & PF_KTHREAD || !pidns__tgid(task))
+	if (!active || task->flags & PF_KTHREAD || !pidns__tgid(task))
+		return 0;
+	if (!(has_group_dead ? ctx[1] & 1 : process__is_first_to_tell(task)))
 		return 0;
 	rec = bpf_ringbuf_reserve(&events, sizeof(*rec), 0);
 	if (!rec) {

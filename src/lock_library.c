@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fnmatch.h>
+#include <link.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -263,4 +265,52 @@ int lock_library__find(pid_t pid, struct lock_library *libraries, struct lock_re
 	}
 	*refusal = (struct lock_refusal){ 0 };
 	return (int)look.nr;
+}
+
+/* --- our own --- */
+
+/* In which file the code at an address is, and where in it. */
+struct own_code {
+	uintptr_t addr;
+	const char *path; /* NULL: not found */
+	uint64_t offset;
+};
+
+static int on_own_object(struct dl_phdr_info *info, size_t size, void *context)
+{
+	struct own_code *code = context;
+
+	(void)size;
+	for (int i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *load = &info->dlpi_phdr[i];
+		uintptr_t at = code->addr - info->dlpi_addr - load->p_vaddr;
+
+		if (load->p_type != PT_LOAD || at >= load->p_filesz)
+			continue;
+		code->path = info->dlpi_name && *info->dlpi_name ? info->dlpi_name : "/proc/self/exe";
+		code->offset = load->p_offset + at;
+		return 1;
+	}
+	return 0;
+}
+
+int lock_library__own(struct lock_library *library)
+{
+	struct own_code code = { .addr = (uintptr_t)pthread_mutex_lock };
+	int fd;
+
+	if (is_any_filtered(getpid()))
+		return -EPERM;
+	dl_iterate_phdr(on_own_object, &code);
+	if (!code.path)
+		return -ENOENT;
+	fd = open(code.path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	*library = (struct lock_library){
+		.fd = fd,
+		.places = { { .offset = code.offset, .cookie = TP_LOCK_MUTEX } },
+		.nr_places = 1,
+	};
+	return 0;
 }

@@ -40,6 +40,12 @@ struct lock_refusal {
  */
 int lock_library__find(pid_t pid, struct lock_library *libraries, struct lock_refusal *refusal);
 
+/*
+ * Where threadprof's own pthread_mutex_lock() is, stripped and static or not: one place, and the fd is the caller's.
+ * -EPERM: threadprof itself is under a seccomp filter. Negative errno.
+ */
+int lock_library__own(struct lock_library *library);
+
 /* Has the first thread of @pid come under a seccomp filter? Cheap enough to ask often. */
 bool lock_library__is_filtered(pid_t pid);
 

@@ -107,7 +107,7 @@ static uint64_t time_calls(void)
 }
 
 static int attach_pair(const struct lock_probes *probes, uint32_t tgid, const struct lock_library *library,
-		       size_t nr_places, int *links, size_t *nr)
+		       int *links, size_t *nr)
 {
 	struct uprobe probe = {
 		.program_fd = probes->programs.return_fd,
@@ -116,7 +116,7 @@ static int attach_pair(const struct lock_probes *probes, uint32_t tgid, const st
 		.pid = tgid,
 		.file_fd = library->fd,
 		.places = library->places,
-		.nr_places = nr_places,
+		.nr_places = library->nr_places,
 	};
 	/* The returns first: no call is seen to begin whose end would not be. */
 	int err = uprobe__attach(&probe, links, nr);
@@ -136,23 +136,21 @@ static void ignore_sum(void *context, const void *key, const void *value)
 /* On our own pthread_mutex_lock(), with the same programs that the target gets. */
 static int calibrate(struct lock_probes *probes)
 {
-	struct lock_library libraries[LOCK_LIBRARIES_MAX];
 	struct tp_lock_guard *guard = probes->programs.guard;
-	struct lock_refusal refusal;
+	struct lock_library library;
 	int links[2 * UPROBE_MAX_PLACES];
 	size_t nr_links = 0;
-	int nr = lock_library__find(getpid(), libraries, &refusal), err;
+	int err = lock_library__own(&library);
 
-	if (nr <= 0)
-		return nr ? nr : -ENODATA;
+	if (err)
+		return err;
 	guard->own_tgid = getpid();
 	guard->on = 1;
-	err = attach_pair(probes, getpid(), &libraries[0], 1, links, &nr_links);
+	err = attach_pair(probes, getpid(), &library, links, &nr_links);
 	if (!err)
 		probes->call_cost_ns = time_calls();
 	uprobe__close(links, nr_links);
-	for (int i = 0; i < nr; i++)
-		close(libraries[i].fd);
+	close(library.fd);
 	if (!err && guard->calls < NR_BATCHES * CALLS_PER_BATCH)
 		err = -EOPNOTSUPP;
 	guard->own_tgid = 0;
@@ -251,7 +249,7 @@ static int attach_library(const struct lock_probes *probes, struct probed *probe
 		return 0;
 	if (probed->nr_files == LOCK_LIBRARIES_MAX || probed->nr_links + 2 * library->nr_places > MAX_LINKS)
 		return -E2BIG;
-	err = attach_pair(probes, probed->tgid, library, library->nr_places, probed->links, &probed->nr_links);
+	err = attach_pair(probes, probed->tgid, library, probed->links, &probed->nr_links);
 	if (!err)
 		probed->files[probed->nr_files++] =
 			(struct file_id){ .dev = library->dev, .inode = library->inode };

@@ -4,11 +4,14 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/capability.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <bpf/btf.h>
 
 #include "fallback.h"
+#include "kfunc.h"
 #include "log.h"
 #include "rights.h"
 
@@ -80,8 +83,13 @@ void probes__read(const struct btf *btf, unsigned forced, struct probes *probes)
 		*list[i].to = is_to_be_used(list[i].which, list[i].has, forced);
 	/* What the one takes, the other returns. */
 	probes->has_task_pt_regs = probes->has_task_pt_regs && probes->has_current_task_btf;
-	probes->has_task_from_pid = btf__find_by_name_kind(btf, "bpf_task_from_pid", BTF_KIND_FUNC) > 0;
-	probes->has_task_from_vpid = btf__find_by_name_kind(btf, "bpf_task_from_vpid", BTF_KIND_FUNC) > 0;
+	kfunc__find(btf, probes->kfunc_ids);
+	probes->has_task_from_pid = probes->kfunc_ids[TP_TASK_FROM_PID] &&
+				    probes->kfunc_ids[TP_TASK_RELEASE];
+	probes->has_attach_cookie = probes__has_helper(btf, "BPF_FUNC_get_attach_cookie");
+	/* They stopped to do so with 5.11, which also brought this helper (d05512618056); libbpf decides by it too. */
+	probes->maps_count_as_locked = !probes__has_helper(btf, "BPF_FUNC_ktime_get_coarse_ns");
+	probes->has_task_from_vpid = probes->kfunc_ids[TP_TASK_FROM_VPID];
 }
 
 bool probes__is_function(const char *symbol, const char *function)
@@ -150,6 +158,20 @@ int probes__read_kernel(struct probes *probes)
 	}
 	*probes = known;
 	return 0;
+}
+
+int probes__explain_load(int err)
+{
+	struct rlimit limit;
+	struct probes probes;
+
+	if (err == -EPERM && !probes__read_kernel(&probes) && probes.maps_count_as_locked &&
+	    !getrlimit(RLIMIT_MEMLOCK, &limit) && limit.rlim_cur != RLIM_INFINITY && !rights__has(CAP_SYS_RESOURCE))
+		return log__fail(err, "cannot load the BPF programs: this kernel counts their memory as locked, of which "
+				 "this user may have %llu kB: raise the limit ('ulimit -l unlimited', or "
+				 "LimitMEMLOCK=infinity in a unit of systemd), or add CAP_SYS_RESOURCE",
+				 (unsigned long long)limit.rlim_cur / 1024);
+	return log__fail(err, "cannot load the BPF programs: %s (run with --verbose for the reason)", strerror(-err));
 }
 
 static bool lockdown_is_confidentiality(void)

@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "kfunc_calls.h"
+
 struct btf;
 
 struct probes {
@@ -17,8 +19,11 @@ struct probes {
 	bool has_steady_sys_exit;  /* programs at the end of system calls are not preempted: until 7.1 */
 	bool has_prev_state; /* sched_switch passes it as its fourth argument */
 	bool has_group_dead; /* sched_process_exit passes it as its second argument */
+	int kfunc_ids[TP_NR_KFUNCS]; /* see kfunc__find() */
 	bool has_task_from_pid;  /* kernel functions that find a task by its tid: 6.2 */
-	bool has_task_from_vpid; /* … by its tid in the caller\'s pid namespace: 6.14 */
+	bool has_attach_cookie; /* the helper bpf_get_attach_cookie(), 5.15; older kernels lack fetching atomics too */
+	bool maps_count_as_locked; /* memory of BPF maps counts against RLIMIT_MEMLOCK: before 5.11 */
+	bool has_task_from_vpid; /* … by its tid in the caller's pid namespace: 6.14 */
 };
 
 /*
@@ -53,6 +58,12 @@ void probes__force(unsigned forced);
  * after a sentence on stderr.
  */
 int probes__read_kernel(struct probes *probes);
+
+/*
+ * Says why the programs could not be loaded, where it is not that the kernel refuses one of them; returns @err.
+ * A limit of memory that is too low looks like a lack of rights to the kernel's caller.
+ */
+int probes__explain_load(int err);
 
 /* What keeps this process from loading tracing programs here, and what to do about it. Static strings. */
 struct host_lack {

@@ -13,6 +13,7 @@
 #include <bpf/libbpf.h>
 #include <linux/perf_event.h>
 
+#include "kfunc.h"
 #include "log.h"
 #include "pidns.h"
 #include "programs.h"
@@ -118,7 +119,7 @@ static void choose_locks(struct session *session, const struct session_config *c
 	bpf_program__set_expected_attach_type(skel->progs.lock_call_return, UPROBE_MULTI_ATTACH_TYPE);
 }
 
-static void configure(struct session *session, const struct session_config *config)
+static int configure(struct session *session, const struct session_config *config)
 {
 	struct threadprof_bpf *skel = session->skel;
 	const struct probes *probes = &session->probes;
@@ -143,6 +144,7 @@ static void configure(struct session *session, const struct session_config *conf
 		bpf_map__set_max_entries(skel->maps.fds, config->max_conns);
 	}
 	choose_locks(session, config);
+	return kfunc__resolve(skel->progs.holder_switch, probes->kfunc_ids);
 }
 
 static int open_and_load(struct session *session, const struct session_config *config)
@@ -152,9 +154,10 @@ static int open_and_load(struct session *session, const struct session_config *c
 	session->skel = threadprof_bpf__open();
 	if (!session->skel)
 		return log__fail(-errno, "cannot open the BPF programs: %s", strerror(errno));
-	configure(session, config);
 	refused_program[0] = '\0';
-	err = threadprof_bpf__load(session->skel);
+	err = configure(session, config);
+	if (!err)
+		err = threadprof_bpf__load(session->skel);
 	if (!err)
 		return 0;
 	threadprof_bpf__destroy(session->skel);
@@ -262,7 +265,7 @@ static int explain(const struct session *session, const struct session_config *c
 	if (refused[0])
 		return log__fail(err, "the kernel refuses the program %s: %s (run with --verbose for its log)", refused,
 				 strerror(-err));
-	return log__fail(err, "cannot load the BPF programs: %s (run with --verbose for the reason)", strerror(-err));
+	return probes__explain_load(err);
 }
 
 /* Of several ways that fail, the best one that knows it says why. */
@@ -347,6 +350,8 @@ int session__open(const struct session_config *config, struct session **out)
 	err = probes__read_kernel(&session->probes);
 	if (!err)
 		choose_sys_exit(session, config);
+	if (!err && !session->probes.has_attach_cookie)
+		session->part_error[SESSION_LOCK_CALLS] = -EOPNOTSUPP;
 	if (!err && config->refuse)
 		err = refuse(session, config->refuse);
 	if (!err)

@@ -75,9 +75,7 @@ static int load(struct snoop_session *session, const struct snoop_session_config
 		bpf_map__set_max_entries(skel->maps.events, config->ring_bytes);
 	err = snoop_bpf__load(skel);
 	if (err)
-		return log__fail(
-			err, "cannot load the BPF programs: %s (run with --verbose for the reason)",
-			strerror(-err));
+		return probes__explain_load(err);
 	session->ring = ring_buffer__new(bpf_map__fd(skel->maps.events), on_record, session, NULL);
 	if (!session->ring)
 		return log__fail(-errno, "cannot map the ring buffer: %s", strerror(errno));

@@ -7,12 +7,16 @@
 #
 #   probes, fallbacks  each state, watched in two ways at once, so that both see the same switches
 #   requests           a server that knows its requests, its queue and its locks
-#   snoop              processes that live for a moment
+#   user               the same, of a plain user, watched by that user with two capabilities
+#   calls              threads that know how often they take their locks, and how long they wait for them
+#   snoop              processes that live for a moment, and some whose threads all end at once
 #   off                a kernel that refuses a program
 
 scripts="lock cond-idle cond-serving sem-serving sleep cpu runq net-read net-poll epoll read-idle pipe stop"
+plain_user=1000
 every_fallback=task_storage,current_task_btf,task_pt_regs,prev_state,group_dead,mem_alloc
 ticker=
+who=
 
 # await SECONDS COMMAND...: until the command succeeds; fails when the time is up.
 await() {
@@ -75,13 +79,14 @@ run_to_end() {
 	await 20 lines_are 2 "$out/truth.$1" || echo "$1 has no end"
 }
 
-# watch NAME SIGN OPTION...: starts threadprof, waits until it has said SIGN.
+# watch NAME SIGN OPTION...: starts threadprof, as $who if that is set, and waits until it has said SIGN.
 watch() {
 	name=$1 sign=$2
 	shift 2
 	cut -d' ' -f1 /proc/uptime >"$out/$name.times"
 	(
-		./threadprof "$@" --json >"$out/$name.json" 2>"$out/$name.err"
+		# shellcheck disable=SC2086 # a list of words
+		$who ./threadprof "$@" --json >"$out/$name.json" 2>"$out/$name.err"
 		echo $? >"$out/$name.rc"
 	) &
 	await 60 is_attached_or_gone $! "$out/$name.err" "$sign" || echo "$name is not attached"
@@ -128,12 +133,42 @@ requests() {
 	end_round
 }
 
+# As a service's LimitMEMLOCK=infinity does: before 5.11 what BPF maps take counts as locked memory.
+user() {
+	begin_round user
+	start known ./as_user $plain_user none ./known --script plain
+	who="./as_user $plain_user bpf,perfmon"
+	(ulimit -l 64 && $who ./threadprof -p "$pid" -d 0.1) >"$out/limit.text" 2>"$out/limit.err"
+	echo $? >"$out/limit.rc"
+	ulimit -l unlimited
+	watch user attached -p "$pid" -i 1000
+	who=
+	cat "/proc/$(pidof threadprof)/status" >"$out/status"
+	run_to_end known
+	end_watch user
+	kill "$pid"
+	end_round
+}
+
+# Waits of 50 ms, beside which the emulation's delays are short.
+calls() {
+	begin_round calls
+	start locks ./locks --rounds 4 --hold-ms 50 --limit-ms 50 --quick 10
+	watch calls attached -p "$pid" -i 1000 --locks=uprobe --max-overhead 100
+	run_to_end locks
+	end_watch calls
+	killall -KILL locks
+	end_round
+}
+
 snoop() {
 	begin_round snoop
 	start spawn ./spawn many 40
+	start crowds ./spawn crowds 20
 	watch snoop attached snoop --burst-min 10 --burst-window 30
 	sleep 0.5
 	run_to_end spawn
+	run_to_end crowds
 	sleep 1
 	end_watch snoop
 	end_round
@@ -148,9 +183,10 @@ off() {
 	end_round
 }
 
-./threadprof --help >/out/help
 states probes sched_switch finish_task_switch
 states fallbacks raw fallbacks
 requests
+user
+calls
 snoop
 off

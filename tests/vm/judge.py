@@ -30,6 +30,10 @@ import sys
 
 WAYS = {"sched_switch": "probes", "finish_task_switch": "probes", "raw": "fallbacks", "fallbacks": "fallbacks"}
 FEATURES = ("requests", "existing_connections", "stolen_cpu", "bursts")
+USER_STATUS = {"Uid": ["1000"] * 4, "CapPrm": ["000000c000000000"], "CapEff": ["000000c000000000"],
+               "CapBnd": ["000000c000000000"]}  # CAP_PERFMON is bit 38, CAP_BPF 39
+USER_LACKS = ("own_cost", "executables")
+CALL_COUNTS = (("acquisitions", "acquisitions"), ("failed", "failed"), ("waits", "waits"), ("contended", "waits"))
 FROM_TRUTH = 0.05
 BETWEEN_WAYS = 0.02
 STALL_S = 0.6  # between two ticks of 0.1 s, each of which starts two processes
@@ -222,6 +226,12 @@ def off_by(got, want):
     return abs(got - want) / want if want else float(got != want)
 
 
+def truth_of(directory, round_name, workload):
+    """What a workload knows; None: it did not come to its end."""
+    lines = read(os.path.join(directory, round_name, "truth." + workload)).splitlines()
+    return json.loads(lines[1]) if len(lines) > 1 else None
+
+
 def total(run, *path):
     values = run.intervals
     for key in path:
@@ -229,14 +239,11 @@ def total(run, *path):
     return sum(values)
 
 
-def judge_requests(judge, directory, column):
-    run = Run(directory, "requests", "requests")
-    lines = read(os.path.join(directory, "requests", "truth.known")).splitlines()
-    if not run.works() or len(lines) < 2:
-        judge.says(False, "requests and locks are right", run.why_not())
-        column["requests"] = column["futex locks"] = "FAIL"
-        return
-    truth = json.loads(lines[1])
+def judge_server(judge, run, truth, who):
+    """How far latencies and lock waits are off; None: it did not work."""
+    if not run.works() or not truth:
+        judge.says(False, who + "requests and locks are right", run.why_not())
+        return None
     wrong = run.lost()
     for path in (("requests", "count"), ("connections", "accepted"), ("connections", "closed")):
         if total(run, *path) != truth[path[0]][path[1]]:
@@ -246,26 +253,97 @@ def judge_requests(judge, directory, column):
     got = sum(run.threads[t["tid"]]["state_ns"]["lock"] for t in truth["threads"] if t["tid"] in run.threads)
     # Of the whole time, since a wait of 20 ms is a few switches long here.
     locks = abs(got - waited) / sum(t["wall_ns"] for t in run.threads.values())
-    judge.says_of_times(not wrong, "every request is counted once", wrong)
-    judge.says_of_times(max(latency, locks) <= FROM_TRUTH, "requests and locks are right",
+    judge.says_of_times(not wrong, who + "every request is counted once", wrong)
+    judge.says_of_times(max(latency, locks) <= FROM_TRUTH, who + "requests and locks are right",
                         ["latency: off by %.1f %%, lock waits: by %.1f %%" % (100 * latency, 100 * locks)])
     missing = ["%s is %s" % (f, run.state(f)) for f in FEATURES if run.state(f) != "on"]
-    judge.says(not missing, "every feature is on", missing)
+    judge.says(not missing, who + "every feature is on", missing)
+    return latency, locks
+
+
+def judge_requests(judge, directory, column):
+    run = Run(directory, "requests", "requests")
+    latency, locks = judge_server(judge, run, truth_of(directory, "requests", "known"), "") or (None, None)
     column["requests"] = cell(judge, run.state("requests"), latency)
     column["futex locks"] = cell(judge, "on", locks)
     column["bursts"] = run.state("bursts")
     column["attach"] = "-" if run.start_s is None else "%.1f s" % run.start_s
 
 
+def judge_user(judge, directory, column):
+    """A plain user's server, watched by that user with CAP_BPF and CAP_PERFMON alone."""
+    run = Run(directory, "user", "user")
+    off_by_both = judge_server(judge, run, truth_of(directory, "user", "known"), "without root: ")
+    column["non-root"] = cell(judge, run.state("requests"), off_by_both and max(off_by_both))
+    status = dict(line.split(":\t", 1) for line in read(os.path.join(directory, "user", "status")).splitlines()
+                  if ":\t" in line)
+    wrong = ["%s is %s" % (field, status.get(field)) for field, want in USER_STATUS.items()
+             if status.get(field, "").split() != want]
+    judge.says(not wrong, "without root: it was a plain user with two capabilities", wrong)
+    wrong = ["%s is %s" % (name, run.features.get(name)) for name in USER_LACKS
+             if run.state(name) == "on" or not run.features.get(name, {}).get("remedy")]
+    judge.says(not wrong, "without root: what two capabilities do not give says so", wrong)
+    column["non-root lacks"] = ", ".join(name for name in USER_LACKS if run.state(name) != "on")
+    judge_limit(judge, directory, column)
+
+
+def judge_limit(judge, directory, column):
+    """With the 64 kB of locked memory that a user has: all works, or it says what is too small."""
+    said = read(os.path.join(directory, "user", "limit.err"))
+    works = read(os.path.join(directory, "user", "limit.rc")).strip() == "0"
+    judge.says(works or "LimitMEMLOCK" in said, "without root: a limit of locked memory that is too low is named",
+               said.splitlines())
+    if not works:
+        column["non-root lacks"] += ", memory unless `ulimit -l` is raised"
+
+
+def judge_calls(judge, directory, column):
+    run = Run(directory, "calls", "calls")
+    truth = (truth_of(directory, "calls", "locks") or {}).get("locks", [])
+    feature = [r for r in run.records if r["type"] == "feature" and r["name"] == "locks"][-1:]
+    state = feature[0]["state"] if feature else "not named"
+    name = "calls of lock functions are right"
+    if not run.works() or not truth or state not in ("on", "fallback"):
+        judge.says(False, name, run.why_not() + ["locks is " + state])
+        column["uprobe locks"] = "FAIL"
+        return
+    seen = {int(lock["addr"], 16): lock for i in run.intervals for lock in i["locks"] or []}
+    pairs = [(want, seen.get(int(want["addr"], 16), {})) for want in truth]
+    if not any((i["lock_probes"] or {}).get("active") for i in run.intervals):
+        judge_no_calls(judge, run, feature[0], pairs)
+        column["uprobe locks"] = "fallback (the scheduler's view)"
+        return
+    wrong = run.lost() + ["%s: %s: got %s, want %d" % (want["name"], key, got.get(key), want[of])
+                          for want, got in pairs for key, of in CALL_COUNTS if got.get(key) != want[of]]
+    judge.says_of_times(not wrong, "every call of a lock function is counted once", wrong)
+    worst = max(off_by(got.get("wait_ns", {}).get("sum", 0), want["wait_ns"]) for want, got in pairs)
+    judge.says_of_times(worst <= FROM_TRUTH, name, ["a lock's waits: off by %.1f %%" % (100 * worst)])
+    column["uprobe locks"] = cell(judge, state, worst)
+
+
+def judge_no_calls(judge, run, feature, pairs):
+    """The kernel lacks what the probes need: that is said, and the scheduler's waits are there."""
+    wrong = [] if feature["reason"] and feature["remedy"] else ["locks: %s" % feature]
+    wrong += run.lost() + ["%s: waits: got %s" % (want["name"], got.get("waits"))
+                           for want, got in pairs
+                           if want["kind"] == "mutex" and (got.get("waits") or 0) < want["waits"]]
+    wrong += ["%s: acquisitions: got %s" % (want["name"], got["acquisitions"])
+              for want, got in pairs if got.get("acquisitions") is not None]
+    judge.says_of_times(not wrong, "without probes on lock functions: the reason, and the scheduler's waits", wrong)
+
+
 def judge_snoop(judge, directory, column):
     run = Run(directory, "snoop", "snoop")
-    lines = read(os.path.join(directory, "snoop", "truth.spawn")).splitlines()
-    pids = {life["pid"] for life in json.loads(lines[1])["lives"]} if len(lines) > 1 else set()
-    seen = {r["pid"] for r in run.records if r["type"] == "process"}
+    pids, crowds = ({life["pid"] for life in (truth_of(directory, "snoop", name) or {"lives": []})["lives"]}
+                    for name in ("spawn", "crowds"))
+    seen = [r["pid"] for r in run.records if r["type"] == "process"]
+    twice = [pid for pid in crowds if seen.count(pid) != 1]
     bursts = [r for r in run.records if r["type"] == "burst" and r["count"] == len(pids)]
-    wrong = ["%d of %d processes are missing" % (len(pids - seen), len(pids))] if pids - seen else []
+    missing = pids - set(seen)
+    wrong = ["%d of %d processes are missing" % (len(missing), len(pids))] if missing else []
+    wrong += ["process %d with many threads is told %d times" % (pid, seen.count(pid)) for pid in twice]
     wrong += [] if bursts else ["no burst of %d" % len(pids)]
-    ok = judge.says(run.code == "0" and bool(pids) and not wrong, "snoop sees every process and their burst",
+    ok = judge.says(run.code == "0" and pids and crowds and not wrong, "snoop sees every process and their burst",
                     wrong + run.why_not())
     column["snoop"] = "on" if ok else "FAIL"
 
@@ -334,13 +412,13 @@ def main():
     column = {"suite": suite, "release": release}
     runs = judge_round(judge, directory, column, "probes") + judge_round(judge, directory, column, "fallbacks")
     judge_requests(judge, directory, column)
+    judge_user(judge, directory, column)
+    judge_calls(judge, directory, column)
     judge_snoop(judge, directory, column)
     judge_off(judge, directory)
     column["lacks"] = ", ".join(runs[0].lacks()) or "nothing"
     if runs[0].state("thread_states") == "fallback" and "task_storage" not in column["lacks"]:
         column["lacks"] = "task_storage, " + column["lacks"]
-    help_text = read(os.path.join(directory, "help"))
-    column["uprobe locks"] = "not measured" if "--lock-calls" in help_text else "not in this build"
     with open(columns_path, "a") as file:
         file.write(json.dumps(column) + "\n")
     if not is_last:

@@ -19,7 +19,8 @@ ROWS = (
     ("lock calls (uprobes)", "uprobe locks"),
     ("snoop", "snoop"),
     ("bursts in a server's report", "bursts"),
-    ("without root", "non-root"),
+    ("without root: request tracking and lock waits", "non-root"),
+    ("without root: what `CAP_BPF` and `CAP_PERFMON` alone do not give", "non-root lacks"),
     ("what the kernel lacks", "lacks"),
     ("from start to attached, emulated", "attach"),
 )

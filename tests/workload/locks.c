@@ -4,9 +4,9 @@
  * lock, and lets it go only some time after every other thread is seen asleep in its call. So each call of
  * theirs waits once, and how long the thread measures itself.
  *
- *   locks [--threads N] [--rounds N] [--hold-ms N] [--quick N]
+ *   locks [--threads N] [--rounds N] [--hold-ms N] [--limit-ms N] [--quick N]
  *
- * --quick: uncontended calls of each thread on each lock beside.
+ * --limit-ms: of the calls with a time limit. --quick: uncontended calls of each thread on each lock beside.
  * stdout: {"type":"ready",...}; then a line on stdin starts it; then {"type":"truth","locks":[...]}; then end
  * of file on stdin ends it. Exit code 1 when a count that the locks protect is wrong.
  */
@@ -54,7 +54,7 @@ static struct scripted_lock locks[] = {
 
 #define NR_LOCKS (sizeof(locks) / sizeof(locks[0]))
 
-static unsigned nr_threads = 4, nr_rounds = 12, hold_ms = 15, nr_quick = 50;
+static unsigned nr_threads = 4, nr_rounds = 12, hold_ms = 15, limit_ms = 6, nr_quick = 50;
 static atomic_int tids[MAX_THREADS];
 static atomic_uint nr_up, nr_arrived, phase;
 static atomic_bool started;
@@ -110,7 +110,7 @@ static int take_until_soon(struct scripted_lock *lock)
 	struct timespec until;
 
 	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_nsec += 6000000;
+	until.tv_nsec += limit_ms * 1000000l;
 	until.tv_sec += until.tv_nsec / 1000000000;
 	until.tv_nsec %= 1000000000;
 	if (lock->kind == MUTEX)
@@ -272,7 +272,8 @@ static void parse(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "threads", required_argument, NULL, 't' }, { "rounds", required_argument, NULL, 'r' },
-		{ "hold-ms", required_argument, NULL, 'h' }, { "quick", required_argument, NULL, 'q' }, { 0 },
+		{ "hold-ms", required_argument, NULL, 'h' }, { "quick", required_argument, NULL, 'q' },
+		{ "limit-ms", required_argument, NULL, 'l' }, { 0 },
 	};
 	int option;
 
@@ -281,6 +282,7 @@ static void parse(int argc, char **argv)
 				  : option == 'r' ? &nr_rounds
 				  : option == 'h' ? &hold_ms
 				  : option == 'q' ? &nr_quick
+				  : option == 'l' ? &limit_ms
 						  : NULL;
 
 		if (!value)

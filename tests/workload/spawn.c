@@ -7,6 +7,7 @@
  *	spawn many COUNT        trivial programs, one after the other, as fast as it goes; each looks at the
  *	                        clock too, first and last thing: its begin and its end lie between two looks
  *	spawn KIND              one process that is special in some way: see the table at the end
+ *	spawn crowds COUNT      processes one after the other, each of which ends while it has 8 threads
  *	spawn cron TIMES MS     every MS a shell that starts 50 workers which burn CPU for 650 ms
  */
 #include <errno.h>
@@ -254,6 +255,55 @@ static void orphan(void)
 	_exit(0);
 }
 
+/* --- crowds --- */
+
+#define CROWD 8
+
+static void *pause_for_ever(void *arg)
+{
+	(void)arg;
+	for (;;)
+		pause();
+	return NULL;
+}
+
+/* All its threads end at once. */
+static void crowd(void)
+{
+	pthread_t thread;
+
+	for (int i = 1; i < CROWD; i++) {
+		if (pthread_create(&thread, NULL, pause_for_ever, NULL))
+			_exit(125);
+	}
+	_exit(7);
+}
+
+static void crowds(size_t count)
+{
+	struct life *lives = calloc(count, sizeof(*lives));
+
+	if (!lives)
+		die("no memory");
+	for (size_t i = 0; i < count; i++) {
+		lives[i].begin_ns = now_ns();
+		lives[i].pid = fork();
+		if (lives[i].pid < 0)
+			die("fork");
+		if (!lives[i].pid)
+			crowd();
+		reap(&lives[i]);
+	}
+	printf("{\"type\":\"truth\",\"pid\":%d,\"lives\":[", getpid());
+	for (size_t i = 0; i < count; i++) {
+		if (i)
+			putchar(',');
+		print_life(&lives[i]);
+	}
+	puts("]}");
+	free(lives);
+}
+
 /* --- like cron --- */
 
 static void burn(uint64_t ms)
@@ -357,6 +407,8 @@ static void run(int argc, char **argv)
 {
 	if (argc > 2 && !strcmp(argv[1], "many"))
 		return many(strtoul(argv[2], NULL, 10));
+	if (argc > 2 && !strcmp(argv[1], "crowds"))
+		return crowds(strtoul(argv[2], NULL, 10));
 	if (argc > 3 && !strcmp(argv[1], "cron"))
 		return cron(strtol(argv[2], NULL, 10), strtoul(argv[3], NULL, 10));
 	if (argc > 1 && !strcmp(argv[1], "vfork"))
