@@ -59,8 +59,8 @@ void collector__free(struct collector *collector)
 {
 	profile__free(&collector->profile);
 	sockets__free(collector->sockets);
-	stacks__free(collector->stacks); /* which uses names */
-	names__free(collector->names);
+	if (stacks__free(collector->stacks))
+		names__free(collector->names);
 	resolver__free(collector->resolver);
 	own_cost__free(collector->cost); /* measures the neighbours' programs */
 	neighbours__free(collector->neighbours);

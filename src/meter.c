@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -123,6 +124,7 @@ __attribute__((noreturn)) static void switch_statistics(int fd)
 
 static int start_switch(struct meter *meter)
 {
+	const struct timeval patience = { .tv_sec = 1 };
 	int fds[2];
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds))
@@ -136,6 +138,8 @@ static int start_switch(struct meter *meter)
 		return -EAGAIN;
 	}
 	meter->switch_fd = fds[0];
+	/* It answers at once, unless somebody has stopped it. */
+	setsockopt(fds[0], SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	return 0;
 }
 
@@ -170,6 +174,7 @@ void meter__free(struct meter *meter)
 		return;
 	if (meter->switch_fd >= 0) {
 		close(meter->switch_fd);
+		kill(meter->switch_pid, SIGKILL); /* somebody may have stopped it */
 		waitpid(meter->switch_pid, NULL, 0);
 	}
 	free(meter->fds);

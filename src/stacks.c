@@ -16,6 +16,7 @@
 /* Stacks known at a time; above, those that are named anew are not kept for the next interval. */
 #define MAX_KNOWN 2048
 #define MAX_INLINED 8
+#define END_PATIENCE_S 1
 
 /* One way to get somewhere. */
 struct stack {
@@ -279,21 +280,32 @@ static void forget_stacks(struct stacks *stacks)
 	memset(&stacks->known, 0, sizeof(stacks->known));
 }
 
-void stacks__free(struct stacks *stacks)
+static bool has_ended(struct stacks *stacks)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += END_PATIENCE_S;
+	return !pthread_timedjoin_np(stacks->thread, NULL, &until);
+}
+
+bool stacks__free(struct stacks *stacks)
 {
 	if (!stacks)
-		return;
+		return true;
 	pthread_mutex_lock(&stacks->mutex);
 	stacks->ended = true;
 	pthread_cond_broadcast(&stacks->changed);
 	pthread_mutex_unlock(&stacks->mutex);
-	pthread_join(stacks->thread, NULL);
+	if (!has_ended(stacks))
+		return false;
 	forget_stacks(stacks);
 	pthread_cond_destroy(&stacks->changed);
 	pthread_mutex_destroy(&stacks->mutex);
 	free(stacks->shares);
 	free(stacks->slots);
 	free(stacks);
+	return true;
 }
 
 unsigned int stacks__room(struct stacks *stacks)

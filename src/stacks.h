@@ -19,7 +19,12 @@ struct stacks;
 
 /* Uses, and does not own, @names. Starts the thread. -ENOMEM, -EAGAIN, or 0. */
 int stacks__new(struct names *names, struct stacks **out);
-void stacks__free(struct stacks *stacks);
+
+/*
+ * Gives the thread a second: it may be reading a file of a gigabyte. False: it still runs, and uses @stacks and the
+ * names, which are left to it; only for the end of the program.
+ */
+bool stacks__free(struct stacks *stacks);
 
 /* How many more stacks may come before the next call. */
 unsigned int stacks__room(struct stacks *stacks);

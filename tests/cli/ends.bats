@@ -47,6 +47,17 @@ setup_file() {
 	check "$out" "[t['exited'] for t in last['threads']] == [True] and last['target']['threads'] == 0"
 }
 
+# It has a process of its own that switches statistics on and off.
+@test "that process is stopped by somebody: reports go on, and the end comes" {
+	start_sleeper
+	start_threadprof -p "$target" -n 3 -i 0.5 --json
+	switch=$(cat "/proc/$profiler/task/$profiler/children")
+	kill -STOP "${switch% }"
+	await_end "$profiler" 30
+	[ "$status" = 0 ]
+	check "$out" "len(intervals) == 3"
+}
+
 # Between the moment its last thread ends and the one its parent is told, a process closes its files. Who
 # hears of the first must not wait for the second in vain.
 @test "the target ends and has many files to close: seen all the same" {

@@ -8,6 +8,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import snoop
 import tp
 from tp import test
 
@@ -67,6 +68,21 @@ for each in NAMES:
 @test("steady_sys_exit: the same numbers without it and its perf event, where no run is skipped")
 def preempted():
     compare("steady_sys_exit", options=("--refuse", "request_sys_exit_perf"), says="see lost.skipped_runs")
+
+
+@test("snoop without group_dead: every process once, also where all threads of one end at once")
+def snoop_without_group_dead():
+    maker = tp.Workload("spawn", "crowds", "100")
+    runs = [snoop.Snoop("--json", *options) for options in ((), ("--force-fallback", "group_dead"))]
+    made = [life["pid"] for life in maker.run()["lives"]]
+    maker.end()
+    for run in runs:
+        found = run.stop()
+        snoop.assert_no_loss(found)
+        # A pid may be used again, by somebody else's process.
+        tp.assert_equal("processes", sorted(p["pid"] for p in found.made_by(maker.pid)), sorted(made))
+        codes = {p["exit_code"] for p in found.made_by(maker.pid)}
+        tp.assert_equal("exit codes", codes, {7})
 
 
 @test("all of them at once, with BTF tracepoints")
