@@ -301,6 +301,32 @@ static void test_steady_sys_exit(void **state)
 	free_kernel(&kernel);
 }
 
+/* What lock calls need came with 5.15; memory of maps is locked memory before 5.11. */
+static void test_what_has_no_fallback(void **state)
+{
+	static const struct {
+		const char *helper;
+		bool has_attach_cookie, maps_count_as_locked;
+	} kernels[] = {
+		{ "BPF_FUNC_task_storage_get", false, true },
+		{ "BPF_FUNC_ktime_get_coarse_ns", false, false },
+		{ "BPF_FUNC_get_attach_cookie", true, true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(kernels) / sizeof(kernels[0]); i++) {
+		struct kernel kernel = new_kernel();
+		struct probes probes;
+
+		assert_true(btf__add_enum(kernel.btf, "bpf_func_id", 4) > 0);
+		assert_int_equal(btf__add_enum_value(kernel.btf, kernels[i].helper, 1), 0);
+		probes__read(kernel.btf, 0, &probes);
+		assert_int_equal(probes.has_attach_cookie, kernels[i].has_attach_cookie);
+		assert_int_equal(probes.maps_count_as_locked, kernels[i].maps_count_as_locked);
+		free_kernel(&kernel);
+	}
+}
+
 /* Each one alone takes away what it names, and only that. */
 static void test_forced_fallbacks(void **state)
 {
@@ -358,6 +384,7 @@ int main(void)
 		cmocka_unit_test(test_decisions),
 		cmocka_unit_test(test_helpers),
 		cmocka_unit_test(test_steady_sys_exit),
+		cmocka_unit_test(test_what_has_no_fallback),
 		cmocka_unit_test(test_forced_fallbacks),
 		cmocka_unit_test(test_the_running_kernel),
 	};
