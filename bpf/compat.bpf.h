@@ -272,8 +272,8 @@ extern const volatile bool has_task_from_vpid;
  * Where preemption can be disabled from inside (since 6.10, fc7566ad0a82), what the program does is whole again, but the
  * thread is then switched away at the program's end, and others are still skipped.
  */
-extern void bpf_preempt_disable(void) __ksym __weak;
-extern void bpf_preempt_enable(void) __ksym __weak;
+static void (*const bpf_preempt_disable)(void) = (void *)TP_KFUNC_CALL(TP_PREEMPT_DISABLE);
+static void (*const bpf_preempt_enable)(void) = (void *)TP_KFUNC_CALL(TP_PREEMPT_ENABLE);
 
 /* sched_process_exit got group_dead as a second argument in 6.16; before, the group's count of live threads. */
 extern const volatile bool has_group_dead;

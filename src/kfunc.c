@@ -12,6 +12,8 @@ static const char *const names[TP_NR_KFUNCS] = {
 	[TP_TASK_FROM_PID] = "bpf_task_from_pid",
 	[TP_TASK_FROM_VPID] = "bpf_task_from_vpid",
 	[TP_TASK_RELEASE] = "bpf_task_release",
+	[TP_PREEMPT_DISABLE] = "bpf_preempt_disable",
+	[TP_PREEMPT_ENABLE] = "bpf_preempt_enable",
 };
 
 void kfunc__find(const struct btf *btf, int ids[TP_NR_KFUNCS])

@@ -144,7 +144,8 @@ static int configure(struct session *session, const struct session_config *confi
 		bpf_map__set_max_entries(skel->maps.fds, config->max_conns);
 	}
 	choose_locks(session, config);
-	return kfunc__resolve(skel->progs.holder_switch, probes->kfunc_ids);
+	return kfunc__resolve(skel->progs.holder_switch, probes->kfunc_ids) ?:
+	       kfunc__resolve(skel->progs.request_sys_exit_guarded, probes->kfunc_ids);
 }
 
 static int open_and_load(struct session *session, const struct session_config *config)
