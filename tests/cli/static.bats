@@ -7,9 +7,15 @@ load helpers
 
 setup_file() {
 	need_root
-	STATIC=$BATS_TEST_DIRNAME/../../threadprof-static
+	export STATIC=$BATS_TEST_DIRNAME/../../threadprof-static
+}
+
+# Each test of its own: in setup_file, bats takes "skip" for a failure.
+setup() {
+	started=()
+	out=$BATS_TEST_TMPDIR/out
+	err=$BATS_TEST_TMPDIR/err
 	[ -x "$STATIC" ] || skip "no static program: this system has not all libraries in static form"
-	export STATIC
 }
 
 # Runs threadprof-static in a root that has nothing else but /proc and /sys, which ends with it.
