@@ -24,9 +24,11 @@ def run_load(seconds, *options):
 def cost():
     truth, report = run_load(3, "-i", "1")
     tp.assert_equal("requests.count", report.total("requests.count"), truth["requests"])
-    wholes = [i for i in report.intervals if not i["partial"]]
-    tp.assert_at_least("whole intervals", len(wholes), 2)
-    for whole in wholes[1:]:
+    # Not the one in which the load began, and none after its end, where we were late to stop.
+    most = max(report.values("requests.count"))
+    wholes = [i for i in report.intervals if not i["partial"] and i["requests"]["count"] > most / 2]
+    tp.assert_at_least("whole intervals", len(wholes), 1)
+    for whole in wholes:
         overhead = whole["overhead"]
         # A program that runs at each system call of this load takes some time, and not all there is.
         tp.assert_at_least("bpf_ns", overhead["bpf_ns"], 1000000)
