@@ -174,6 +174,13 @@ def assert_no_loss(report):
             note_failure("lost.%s: got %r, want 0" % (cause, number))
 
 
+def demand_accounted(report, sent):
+    """What was delivered and what was lost is what was sent, on the busiest machine: if not, no other try."""
+    delivered, lost = report.total("requests.count"), report.lost().get("ring_buffer")
+    if lost is None or delivered + lost != sent:
+        fail("requests: %r delivered and %r lost are not the %r that were sent" % (delivered, lost, sent))
+
+
 # ---- a machine that others use too ----------------------------------------------------------------
 
 def is_left_alone(watch, attempt):

@@ -191,4 +191,4 @@ def quiet():
 
 
 if __name__ == "__main__":
-    tp.main()
+    tp.main(3)

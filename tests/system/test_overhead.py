@@ -70,4 +70,4 @@ def room():
 
 
 if __name__ == "__main__":
-    tp.main()
+    tp.main(3)

@@ -72,13 +72,27 @@ static void say_ready(int fd, pid_t other)
 		_exit(1);
 }
 
+static bool leader_has_ended(void)
+{
+	char path[64], state = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", getpid());
+	file = fopen(path, "r");
+	if (file) {
+		if (fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
+			state = 0;
+		fclose(file);
+	}
+	return state == 'Z';
+}
+
 static void *run_thread(void *context)
 {
 	const struct ready *ready = context;
 
-	/* a first thread that is to end has done so when its state is the zombie's */
-	if (ready->leader_ends)
-		usleep(50000);
+	while (ready->leader_ends && !leader_has_ended())
+		usleep(1000);
 	say_ready(ready->fd, syscall(SYS_gettid));
 	for (;;)
 		pause();
