@@ -139,16 +139,19 @@ judge() {
 # that the suite left behind would hold a pipe open for ever. What a shell starts with "&" ignores
 # Ctrl-C, and so would all that the suite starts: env gives the signals back.
 run_suite() {
-	local suite=$1 log=$work/log rc=0 begun=$SECONDS limit
+	local suite=$1 log=$work/log rc=0 begun=$SECONDS limit follower
 	limit=$(limit_of "$suite")
 	shift
 	echo "# $suite"
 	: >"$log"
 	timeout -k 10 "$limit" env --default-signal=INT,QUIT "$@" >"$log" </dev/null &
 	running=$!
-	tail -n +1 -s 0.1 -f --pid="$running" "$log"
+	# Nothing in the foreground: a signal to this script alone would wait for its end.
+	tail -n +1 -s 0.1 -f --pid="$running" "$log" &
+	follower=$!
 	wait "$running" || rc=$?
 	running=
+	wait "$follower" || true
 	# The next line of ours starts a line, whatever a dying suite printed last.
 	[ -z "$(tail -c 1 "$log")" ] || echo
 	read_results "$suite" "$log"

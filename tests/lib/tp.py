@@ -26,8 +26,8 @@ from machine import Watch, strangers_ns  # noqa: F401 (for the tests)
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 THREADPROF = os.environ.get("THREADPROF", os.path.join(ROOT, "threadprof"))
 # Only for what hangs: on a loaded machine everything takes some times as long.
-TEST_LIMIT_S = 120
-PATIENCE_S = 30
+TEST_LIMIT_S = 180
+PATIENCE_S = 60
 STATES = ("cpu", "runq", "lock", "wait", "disk", "net", "idle", "sleep", "other")
 
 _tests = []
