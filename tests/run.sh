@@ -10,7 +10,8 @@
 #
 # usage: tests/run.sh [FILE or DIRECTORY...]      everything, or only these
 # UNIT_DIR: where the unit programs are. SUITE_TIMEOUT: seconds until a suite has failed; twice that for the
-# one in virtual machines, which ends by itself before.
+# one in virtual machines, which ends by itself before. THREADPROF_TEST_NOISY: others use this machine, whatever
+# the kernel says of it; it is set here if the probe at the beginning finds it noisy.
 #
 # A suite fails as a whole, over and above its failed tests, if it hangs, dies, or runs other
 # than the number of tests it announced: a test that never ran must not look like one that passed.
