@@ -20,7 +20,7 @@ set -eu
 cd "$(dirname "$0")/.."
 
 UNIT_DIR=${UNIT_DIR:-build/san/unit}
-SUITE_TIMEOUT=${SUITE_TIMEOUT:-300}
+SUITE_TIMEOUT=${SUITE_TIMEOUT:-600}
 # Servers such as nginx live where an ordinary user's PATH does not look.
 export PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 # A suite that is killed must not take its last lines with it.
