@@ -244,7 +244,10 @@ def text_of(kind):
     path = os.path.join(tp.temp_dir(), "text")
     with open(path, "wb") as out:
         snoop = tp.start_process([tp.THREADPROF, "snoop"], stdout=out, stderr=subprocess.PIPE)
-        snoop.stderr.readline()
+        # A warning may come first.
+        while b"attached" not in snoop.stderr.readline():
+            if snoop.poll() is not None:
+                tp.fail("threadprof ended before it was attached")
         workload.run()
         workload.end()
         tp.stop_process(snoop)
