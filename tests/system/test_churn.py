@@ -3,7 +3,6 @@
 """Threads and fds that come, go and change hands: every count is exact, nothing stays behind."""
 import os
 import sys
-import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import tp
@@ -45,7 +44,8 @@ def check(mode, *options):
 def threads():
     truth, profiler, workload = observe("threads")
     # A whole interval in which only the main thread is left.
-    time.sleep(1.2)
+    ended = len(profiler.lines())
+    tp.wait_until(lambda: len(profiler.lines()) >= ended + 3, what="three more intervals")
     report = finish(profiler, workload)
     assert_counts(truth, report)
     tp.assert_equal("target.threads at the end", report.last("target.threads"), 1)
