@@ -131,11 +131,15 @@ def assert_sums(truths, report):
     tp.assert_no_loss(report)
 
 
+def stolen_by_ours(report):
+    """What others on this machine used, by the kernel's account, they may have taken from the target."""
+    return max(1, stolen(report) - min(report.strangers_ns, stolen(report) // 2))
+
+
 def assert_named(report, thieves, used_ns):
     ours = sum(stolen(report, comm=THIEF, own=False, exe=thief.exe) for thief in thieves)
-    # What others on this machine used, by the kernel's account, they may have taken from the target.
-    known_ns = stolen(report) - min(report.strangers_ns, stolen(report) // 2)
-    tp.assert_at_least("named: share of %d ms" % (known_ns // MS), ours / max(1, known_ns), 0.95)
+    known_ns = stolen_by_ours(report)
+    tp.assert_at_least("named: share of %d ms" % (known_ns // MS), ours / known_ns, 0.95)
     tp.assert_close("named: against what the thief used", ours, used_ns, rel=0.05, abs_ns=5 * MS)
 
 
@@ -155,7 +159,7 @@ def own():
     def once():
         truths, report, _ = observe([target("runq", cpus(1)[0])], [])
         assert_sums(truths, report)
-        share = stolen(report, own=True, comm="states") / max(1, stolen(report))
+        share = stolen(report, own=True, comm="states") / stolen_by_ours(report)
         tp.assert_at_least("share of the target's own threads", share, 0.95)
     measure(once)
 
@@ -202,8 +206,8 @@ def moving():
         assert_sums(truths, report)
         ours = sum(stolen(report, exe=thief.exe) for thief in thieves)
         named_ns = ours + stolen(report, own=True)
-        tp.assert_at_least("share of the spinners and of the target's own", named_ns /
-                           max(1, stolen(report)), 0.95)
+        tp.assert_at_least("share of the spinners and of the target's own",
+                           named_ns / stolen_by_ours(report), 0.95)
         tp.assert_at_least("share of the spinners", ours / max(1, stolen(report)), 0.2)
     measure(once)
 

@@ -16,19 +16,14 @@
  * that blocks took is its wall time less the CPU time used and the time spent runnable in it. "cpu"
  * is what is left of the request: a thread's CPU clock leaves out what the hypervisor took, the
  * scheduler's switches don't.
- *
- * No clock is read at the very moment: every figure of the truth is a range, from the least to the most
- * that it can be by the clocks read before and after. Whoever takes the CPU meanwhile makes it wider.
  */
 #include <arpa/inet.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -37,12 +32,13 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "workload.h"
 
 #define MS 1000000ull
 #define STEPS_SIZE 56
@@ -66,17 +62,6 @@ enum state { CPU, RUNQ, LOCK, WAIT, DISK, NET, IDLE, SLEEP, OTHER, HANDOFF, NR_S
 static const char *const state_names[] = { "cpu", "runq", "lock",  "wait",  "disk",
 					   "net", "idle", "sleep", "other", "handoff" };
 
-/* Two clocks of one thread, read after the one moment and before the other. */
-struct span {
-	uint64_t before_ns, after_ns, cpu_ns, delay_ns;
-	long sleeps, preemptions;
-};
-
-/* A moment or a time, and how well it is known. */
-struct range {
-	int64_t lo_ns, hi_ns;
-};
-
 /* What a client sends. */
 struct message {
 	char steps[STEPS_SIZE];
@@ -87,6 +72,8 @@ struct conn {
 	int fd;
 	unsigned port, seq;
 	struct request *request; /* read, and not yet answered */
+	/* Until the last write has returned. The client may have its answer before. */
+	atomic_bool is_served;
 };
 
 struct request {
@@ -161,96 +148,12 @@ static unsigned queue_tail;
 static atomic_uint queue_head;
 static sem_t queue_sem;
 
-static __thread int schedstat_fd = -1;
-
-__attribute__((noreturn, format(printf, 1, 2))) static void die(const char *format, ...)
-{
-	int saved = errno;
-	va_list args;
-
-	va_start(args, format);
-	vfprintf(stderr, format, args);
-	va_end(args);
-	fprintf(stderr, ": %s\n", strerror(saved));
-	_exit(1);
-}
-
 /* ---- clocks ---- */
-
-static uint64_t clock_ns(clockid_t clock)
-{
-	struct timespec ts;
-
-	clock_gettime(clock, &ts);
-	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
-}
-
-static uint64_t now_ns(void)
-{
-	return clock_ns(CLOCK_MONOTONIC);
-}
-
-static void sleep_ms(unsigned ms)
-{
-	uint64_t at_ns = now_ns() + ms * MS;
-	struct timespec ts = { at_ns / 1000000000ull, at_ns % 1000000000ull };
-
-	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL) == EINTR)
-		;
-}
-
-static uint64_t run_delay_ns(void)
-{
-	unsigned long long cpu, delay = 0;
-	char text[96];
-	ssize_t len;
-
-	len = pread(schedstat_fd, text, sizeof(text) - 1, 0);
-	if (len <= 0)
-		return 0;
-	text[len] = '\0';
-	return sscanf(text, "%llu %llu", &cpu, &delay) == 2 ? delay : 0;
-}
-
-/* A thread that loses its CPU between two of the clocks knows little: then again. */
-static struct span snapshot(void)
-{
-	struct span span;
-	struct rusage usage;
-
-	for (unsigned tries = 0; tries < 20; tries++) {
-		span.before_ns = now_ns();
-		span.delay_ns = run_delay_ns();
-		span.cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
-		getrusage(RUSAGE_THREAD, &usage);
-		span.after_ns = now_ns();
-		if (span.after_ns - span.before_ns < 20000)
-			break;
-	}
-	span.sleeps = usage.ru_nvcsw;
-	span.preemptions = usage.ru_nivcsw;
-	return span;
-}
-
-static void range__add(struct range *sum, struct range more)
-{
-	sum->lo_ns += more.lo_ns;
-	sum->hi_ns += more.hi_ns;
-}
-
-static struct range range__minus(struct range from, struct range what)
-{
-	return (struct range){ from.lo_ns - what.hi_ns, from.hi_ns - what.lo_ns };
-}
 
 /* Returns the time blocked since @begin, and adds it to the request in hand. */
 static struct range charge(struct worker *w, struct span begin, enum state state)
 {
-	struct span end = snapshot();
-	int64_t used = end.cpu_ns - begin.cpu_ns + end.delay_ns - begin.delay_ns;
-	int64_t least = end.before_ns - begin.after_ns - used;
-	int64_t most = end.after_ns - begin.before_ns - used;
-	struct range blocked = { least > 0 ? least : 0, most > 0 ? most : 0 };
+	struct range blocked = blocked_between(begin, snapshot());
 
 	range__add(&w->request->state[state], blocked);
 	return blocked;
@@ -509,6 +412,7 @@ static bool read_request(struct worker *w, struct conn *c)
 	r->read_at.hi_ns = read_ns;
 	r->is_taking_up_known = true;
 	c->request = r;
+	c->is_served = true;
 	w->request = r;
 	w->taken = snapshot();
 	w->taken_at = r->read_at;
@@ -562,6 +466,7 @@ static void answer(struct worker *w, struct conn *c)
 	run_steps(w);
 	c->request = NULL;
 	end_at = send_answer(w, c);
+	c->is_served = false;
 	end = snapshot();
 	for (unsigned i = LOCK; i < HANDOFF; i++)
 		range__add(&blocked, r->state[i]);
@@ -608,9 +513,7 @@ static void begin_thread(struct worker *w, const char *name)
 	prctl(PR_SET_TIMERSLACK, 1);
 	pin_to(w->cpu);
 	w->tid = syscall(SYS_gettid);
-	schedstat_fd = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
-	if (schedstat_fd < 0)
-		die("schedstat");
+	run_delay_ns();
 }
 
 static void *single_main(void *arg)
@@ -732,7 +635,7 @@ static void *reader_main(void *arg)
 		if (poll(fds, n + 1, 10000) < 0)
 			die("poll");
 		for (unsigned i = 0; i < n; i++)
-			if (fds[i + 1].revents)
+			if (fds[i + 1].revents && !conns[i].is_served)
 				read_and_push(&conns[i]);
 		if (fds[0].revents)
 			accept_conn();
@@ -1048,11 +951,6 @@ static void start_threads(void)
 	    pthread_create(&reader.thread, NULL,
 			   !strcmp(mode, "pool") ? acceptor_main : reader_main, NULL))
 		die("pthread_create");
-}
-
-static void print_range(const char *name, struct range range)
-{
-	printf("\"%s\":[%lld,%lld]", name, (long long)range.lo_ns, (long long)range.hi_ns);
 }
 
 static void print_request(const struct request *r, bool first)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause)
 /*
  * A server that knows the right answer: one acceptor, a queue, N workers, and a scripted client in
- * a process of its own. It reads CLOCK_MONOTONIC next to the very calls a profiler would watch, so
- * its figures and the profiler's must agree.
+ * a process of its own. It reads CLOCK_MONOTONIC before and after the very calls a profiler would watch,
+ * so that the profiler's figures must lie between its own.
  *
  *   known [--script plain|odd|calls|hold|backlog] [--workers N] [--idle-threads N] [--backlog N]
  *
@@ -11,12 +11,11 @@
  * disagree about what happened.
  */
 #include <arpa/inet.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -33,7 +32,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#define MSG_SIZE 16
+#include "workload.h"
+
+/* Text, and at the end when it was to be sent: see format_request(). */
+#define MSG_SIZE 24
+#define TEXT_SIZE 16
 #define MAX_ITEMS 1024
 #define MAX_WORKERS 16
 #define MAX_IDLE 16
@@ -42,7 +45,9 @@
 struct conn {
 	int fd;
 	unsigned id;
-	uint64_t accept_ns, first_read_ns, end_ns;
+	/* is_read: it began to be, first_read: when. */
+	struct range accepted, first_read, end;
+	bool is_read;
 	unsigned requests;
 };
 
@@ -50,17 +55,13 @@ struct worker {
 	pthread_t thread;
 	pid_t tid;
 	unsigned requests;
-	uint64_t busy_ns, sleep_ns, lock_ns;
-};
-
-struct moment {
-	uint64_t at_ns, delay_ns;
+	struct range busy, sleep, lock;
 };
 
 struct named_lock {
 	const char *name;
 	pthread_mutex_t *mutex;
-	uint64_t waits[MAX_ITEMS];
+	struct range waits[MAX_ITEMS];
 	atomic_uint nr_waits;
 };
 
@@ -88,7 +89,7 @@ static struct client_count *client_count;
 
 static struct conn conns[MAX_ITEMS];
 static atomic_uint nr_conns, nr_ended;
-static uint64_t latencies[MAX_ITEMS];
+static struct range latencies[MAX_ITEMS];
 static atomic_uint nr_requests, nr_unanswered;
 static struct worker workers[MAX_WORKERS];
 static pid_t acceptor_tid;
@@ -102,34 +103,6 @@ static pthread_mutex_t idle_mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t idle_cond = PTHREAD_COND_INITIALIZER;
 static pthread_barrier_t all_up;
 
-__attribute__((noreturn, format(printf, 1, 2))) static void die(const char *format, ...)
-{
-	int saved = errno;
-	va_list args;
-
-	va_start(args, format);
-	vfprintf(stderr, format, args);
-	va_end(args);
-	fprintf(stderr, ": %s\n", strerror(saved));
-	_exit(1);
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
-}
-
-static void sleep_ms(unsigned ms)
-{
-	struct timespec ts = { ms / 1000, ms % 1000 * 1000000l };
-
-	while (clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, &ts) == EINTR)
-		;
-}
-
 static pid_t name_thread(const char *name)
 {
 	prctl(PR_SET_NAME, name);
@@ -138,57 +111,12 @@ static pid_t name_thread(const char *name)
 	return syscall(SYS_gettid);
 }
 
-/*
- * Time this thread was runnable without a CPU: a sleep that is over and not yet run is no longer a
- * sleep.
- */
-static uint64_t run_delay_ns(void)
-{
-	static __thread int fd = -1;
-	unsigned long long cpu, delay = 0;
-	char text[96];
-	ssize_t len;
-
-	if (fd < 0)
-		fd = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
-	len = fd < 0 ? 0 : pread(fd, text, sizeof(text) - 1, 0);
-	if (len <= 0)
-		return 0;
-	text[len] = '\0';
-	return sscanf(text, "%llu %llu", &cpu, &delay) == 2 ? delay : 0;
-}
-
-/*
- * Both clocks at one moment: a thread that loses its CPU between them would count that as blocked.
- */
-static struct moment snapshot(void)
-{
-	struct moment moment;
-	uint64_t before_ns;
-
-	for (unsigned tries = 0; tries < 100; tries++) {
-		before_ns = now_ns();
-		moment.delay_ns = run_delay_ns();
-		moment.at_ns = now_ns();
-		if (moment.at_ns - before_ns < 50000)
-			break;
-	}
-	return moment;
-}
-
-static uint64_t blocked_since(struct moment begin)
-{
-	struct moment end = snapshot();
-
-	return end.at_ns - begin.at_ns - (end.delay_ns - begin.delay_ns);
-}
-
 static void pause_ms(struct worker *w, unsigned ms)
 {
-	struct moment begin = snapshot();
+	struct span begin = snapshot();
 
 	sleep_ms(ms);
-	w->sleep_ns += blocked_since(begin);
+	range__add(&w->sleep, blocked_between(begin, snapshot()));
 }
 
 static void spin_ms(unsigned ms)
@@ -201,12 +129,14 @@ static void spin_ms(unsigned ms)
 
 static void hold_lock(struct worker *w, struct named_lock *lock, unsigned ms)
 {
-	struct moment begin = snapshot();
+	struct span begin = snapshot();
+	struct range waited;
 
 	if (pthread_mutex_trylock(lock->mutex)) {
 		pthread_mutex_lock(lock->mutex);
-		lock->waits[atomic_fetch_add(&lock->nr_waits, 1)] = now_ns() - begin.at_ns;
-		w->lock_ns += blocked_since(begin);
+		waited = blocked_between(begin, snapshot());
+		lock->waits[atomic_fetch_add(&lock->nr_waits, 1)] = waited;
+		range__add(&w->lock, waited);
 	}
 	pause_ms(w, ms);
 	pthread_mutex_unlock(lock->mutex);
@@ -321,30 +251,59 @@ static unsigned variant(const struct conn *c, unsigned all)
 
 /* ---- the server ---- */
 
-static bool read_request(struct conn *c, char *msg, uint64_t *first_ns)
+/*
+ * The connection leaves the queue when its first read begins to block, or ends. That call took what the
+ * thread did in it and for what it waited for a CPU.
+ */
+static void note_first_read(struct conn *c, struct span begin)
 {
+	struct span end = snapshot();
+	uint64_t blocked_ns = blocked_between(begin, end).lo_ns;
+
+	c->is_read = true;
+	c->first_read = (struct range){ begin.after_ns, end.after_ns - blocked_ns };
+}
+
+/* @begin: when the first byte had been read. */
+static bool read_request(struct conn *c, char *msg, struct range *begin)
+{
+	struct span span = {};
+	uint64_t asked_ns, read_ns, sent_ns;
 	size_t have = 0;
 	ssize_t got;
 
 	while (have < MSG_SIZE) {
-		if (!c->first_read_ns)
-			c->first_read_ns = now_ns();
+		if (!c->is_read)
+			span = snapshot();
+		asked_ns = now_ns();
 		got = readers[variant(c, NR_READERS)](c->fd, msg + have, MSG_SIZE - have);
+		read_ns = now_ns();
+		if (!c->is_read)
+			note_first_read(c, span);
 		if (got <= 0)
 			return false;
 		if (!have)
-			*first_ns = now_ns();
+			*begin = (struct range){ asked_ns, read_ns };
 		have += got;
 	}
+	/* It may have waited for the client in the read. */
+	memcpy(&sent_ns, msg + TEXT_SIZE, sizeof(sent_ns));
+	if ((int64_t)sent_ns > begin->lo_ns)
+		begin->lo_ns = sent_ns;
 	return true;
 }
 
-static void respond(struct conn *c, size_t len)
+/* Returns when that was over. */
+static struct range respond(struct conn *c, size_t len)
 {
 	static const char reply[MSG_SIZE] = "answer.........";
+	struct range end;
 
+	end.lo_ns = now_ns();
 	if (writers[variant(c, NR_WRITERS)](c->fd, reply, len) != (ssize_t)len)
 		die("write of a response");
+	end.hi_ns = now_ns();
+	return end;
 }
 
 static void do_work(struct worker *w, char op, unsigned ms)
@@ -365,12 +324,10 @@ static void do_work(struct worker *w, char op, unsigned ms)
 	}
 }
 
-static void count_request(struct worker *w, struct conn *c, uint64_t first_ns)
+static void count_request(struct worker *w, struct conn *c, struct range latency)
 {
-	uint64_t latency = now_ns() - first_ns;
-
 	latencies[atomic_fetch_add(&nr_requests, 1)] = latency;
-	w->busy_ns += latency;
+	range__add(&w->busy, latency);
 	w->requests++;
 	c->requests++;
 }
@@ -382,10 +339,10 @@ static void count_request(struct worker *w, struct conn *c, uint64_t first_ns)
 static bool serve_one(struct worker *w, struct conn *c)
 {
 	char msg[MSG_SIZE + 1] = "";
-	uint64_t first_ns = 0;
+	struct range begin, end;
 	unsigned ms;
 
-	if (!read_request(c, msg, &first_ns))
+	if (!read_request(c, msg, &begin))
 		return false;
 	ms = atoi(msg + 2);
 	do_work(w, msg[0], ms);
@@ -396,11 +353,11 @@ static bool serve_one(struct worker *w, struct conn *c)
 	if (msg[0] == 'W') {
 		respond(c, MSG_SIZE / 2);
 		pause_ms(w, ms);
-		respond(c, MSG_SIZE / 2);
+		end = respond(c, MSG_SIZE / 2);
 	} else {
-		respond(c, MSG_SIZE);
+		end = respond(c, MSG_SIZE);
 	}
-	count_request(w, c, first_ns);
+	count_request(w, c, range__minus(end, begin));
 	if (msg[0] == 'G')
 		pause_ms(w, ms);
 	return msg[1] == 'k';
@@ -410,15 +367,16 @@ static void end_connection(struct conn *c)
 {
 	unsigned way = c->id % 3;
 
+	c->end.lo_ns = now_ns();
 	if (way == 1)
 		shutdown(c->fd, SHUT_WR);
 	if (way == 2)
 		shutdown(c->fd, SHUT_RDWR);
 	if (way)
-		c->end_ns = now_ns();
+		c->end.hi_ns = now_ns();
 	close(c->fd);
 	if (!way)
-		c->end_ns = now_ns();
+		c->end.hi_ns = now_ns();
 	atomic_fetch_add(&nr_ended, 1);
 }
 
@@ -472,6 +430,8 @@ static void queue_push(struct conn *c)
 
 static void *acceptor_main(void *arg)
 {
+	struct pollfd ready = { .fd = listen_fd, .events = POLLIN };
+	struct range accepted;
 	struct conn *c;
 	unsigned id;
 	int fd;
@@ -480,14 +440,19 @@ static void *acceptor_main(void *arg)
 	pthread_barrier_wait(&all_up);
 	for (;;) {
 		id = nr_conns;
+		/* In the call itself it would not know since when there was a connection. */
+		if (poll(&ready, 1, -1) != 1)
+			die("poll");
+		accepted.lo_ns = now_ns();
 		fd = id % 2 ? accept(listen_fd, NULL, NULL)
 			    : accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
+		accepted.hi_ns = now_ns();
 		if (fd < 0)
 			return arg;
 		if (id == MAX_ITEMS)
 			die("more than %d connections", MAX_ITEMS);
 		c = &conns[id];
-		*c = (struct conn){ .fd = fd, .id = id, .accept_ns = now_ns() };
+		*c = (struct conn){ .fd = fd, .id = id, .accepted = accepted };
 		atomic_store(&nr_conns, id + 1);
 		queue_push(c);
 		/* The rest of the clients has to wait in the kernel's queue. */
@@ -516,10 +481,13 @@ static void send_all(int fd, const char *buf, size_t len)
 
 static void format_request(char *msg, char op, bool keep, unsigned ms)
 {
-	memset(msg, '.', MSG_SIZE);
+	uint64_t now = now_ns();
+
+	memset(msg, '.', TEXT_SIZE);
+	memcpy(msg + TEXT_SIZE, &now, sizeof(now));
 	msg[0] = op;
 	msg[1] = keep ? 'k' : 'c';
-	msg[snprintf(msg + 2, MSG_SIZE - 2, "%u", ms) + 2] = ' ';
+	msg[snprintf(msg + 2, TEXT_SIZE - 2, "%u", ms) + 2] = ' ';
 }
 
 static void await_answer(int fd)
@@ -764,46 +732,55 @@ static void client_main(int go_fd)
 
 /* ---- the truth ---- */
 
-static int compare_u64(const void *a, const void *b)
+static int compare_i64(const void *a, const void *b)
 {
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
 
 	return x < y ? -1 : x > y;
 }
 
-static uint64_t nearest_rank(const uint64_t *sorted, unsigned nr, unsigned percent)
+/* Of the least and of the most that each value can be: what lies between, at any rank, is in that range. */
+static void print_distribution(const char *name, const struct range *values, unsigned nr)
 {
-	return nr ? sorted[(nr * percent + 99) / 100 - 1] : 0;
+	static const struct {
+		const char *name;
+		unsigned percent;
+	} ranks[] = { { "p50", 50 }, { "p90", 90 }, { "p99", 99 }, { "max", 100 } };
+	int64_t lo[MAX_ITEMS], hi[MAX_ITEMS];
+	struct range sum = {}, rank = {};
+
+	for (unsigned i = 0; i < nr; i++) {
+		range__add(&sum, values[i]);
+		lo[i] = values[i].lo_ns;
+		hi[i] = values[i].hi_ns;
+	}
+	qsort(lo, nr, sizeof(*lo), compare_i64);
+	qsort(hi, nr, sizeof(*hi), compare_i64);
+	printf("\"%s\":{\"count\":%u,", name, nr);
+	print_range("sum", sum);
+	for (unsigned i = 0; i < sizeof(ranks) / sizeof(ranks[0]); i++) {
+		unsigned at = (nr * ranks[i].percent + 99) / 100;
+
+		if (nr)
+			rank = (struct range){ lo[at - 1], hi[at - 1] };
+		printf(",");
+		print_range(ranks[i].name, rank);
+	}
+	printf("}");
 }
 
-static void print_distribution(const char *name, uint64_t *values, unsigned nr)
+static struct range queue_end(const struct conn *c)
 {
-	uint64_t sum = 0;
-	unsigned i;
-
-	qsort(values, nr, sizeof(*values), compare_u64);
-	for (i = 0; i < nr; i++)
-		sum += values[i];
-	printf("\"%s\":{\"count\":%u,\"sum\":%llu,\"p50\":%llu,\"p90\":%llu,\"p99\":%llu,"
-	       "\"max\":%llu}",
-	       name, nr, (unsigned long long)sum, (unsigned long long)nearest_rank(values, nr, 50),
-	       (unsigned long long)nearest_rank(values, nr, 90),
-	       (unsigned long long)nearest_rank(values, nr, 99),
-	       (unsigned long long)(nr ? values[nr - 1] : 0));
-}
-
-static uint64_t queue_end_ns(const struct conn *c)
-{
-	return c->first_read_ns ? c->first_read_ns : c->end_ns;
+	return c->is_read ? c->first_read : c->end;
 }
 
 static void print_connections(void)
 {
-	uint64_t values[MAX_ITEMS];
+	struct range values[MAX_ITEMS];
 	unsigned i;
 
 	for (i = 0; i < nr_conns; i++)
-		values[i] = conns[i].end_ns - conns[i].accept_ns;
+		values[i] = range__minus(conns[i].end, conns[i].accepted);
 	printf("\"connections\":{\"accepted\":%u,\"closed\":%u,\"open\":%u,", nr_conns, nr_ended,
 	       nr_conns - nr_ended);
 	print_distribution("latency_ns", values, nr_conns);
@@ -812,12 +789,12 @@ static void print_connections(void)
 
 static void print_requests(void)
 {
-	uint64_t waits[MAX_ITEMS];
+	struct range waits[MAX_ITEMS];
 	unsigned i, nr = 0;
 
 	for (i = 0; i < nr_conns; i++)
 		if (conns[i].requests)
-			waits[nr++] = queue_end_ns(&conns[i]) - conns[i].accept_ns;
+			waits[nr++] = range__minus(queue_end(&conns[i]), conns[i].accepted);
 	printf("\"requests\":{\"count\":%u,\"unanswered\":%u,", nr_requests, nr_unanswered);
 	print_distribution("latency_ns", latencies, nr_requests);
 	printf(",");
@@ -835,8 +812,8 @@ static unsigned queue_max(void)
 
 	for (i = 0; i < nr_conns; i++) {
 		for (depth = 0, j = 0; j < nr_conns; j++)
-			depth += conns[j].accept_ns <= conns[i].accept_ns &&
-				 queue_end_ns(&conns[j]) > conns[i].accept_ns;
+			depth += conns[j].accepted.hi_ns <= conns[i].accepted.hi_ns &&
+				 queue_end(&conns[j]).hi_ns > conns[i].accepted.hi_ns;
 		if (depth > max)
 			max = depth;
 	}
@@ -845,13 +822,14 @@ static unsigned queue_max(void)
 
 static void print_queue(void)
 {
-	uint64_t integral = 0;
+	struct range integral = {};
 	unsigned i;
 
 	for (i = 0; i < nr_conns; i++)
-		integral += queue_end_ns(&conns[i]) - conns[i].accept_ns;
-	printf("\"queue\":{\"max\":%u,\"integral_ns\":%llu,\"backlog\":%d},", queue_max(),
-	       (unsigned long long)integral, backlog);
+		range__add(&integral, range__minus(queue_end(&conns[i]), conns[i].accepted));
+	printf("\"queue\":{\"max\":%u,\"backlog\":%d,", queue_max(), backlog);
+	print_range("integral_ns", integral);
+	printf("},");
 }
 
 static void print_locks(void)
@@ -875,12 +853,13 @@ static void print_threads(void)
 	printf("\"threads\":[");
 	for (i = 0; i < nr_workers; i++) {
 		active += workers[i].requests > 0;
-		printf("%s{\"tid\":%d,\"requests\":%u,\"busy_ns\":%llu,\"sleep_ns\":%llu,"
-		       "\"lock_ns\":%llu}",
-		       i ? "," : "", workers[i].tid, workers[i].requests,
-		       (unsigned long long)workers[i].busy_ns,
-		       (unsigned long long)workers[i].sleep_ns,
-		       (unsigned long long)workers[i].lock_ns);
+		printf("%s{\"tid\":%d,\"requests\":%u,", i ? "," : "", workers[i].tid, workers[i].requests);
+		print_range("busy_ns", workers[i].busy);
+		printf(",");
+		print_range("sleep_ns", workers[i].sleep);
+		printf(",");
+		print_range("lock_ns", workers[i].lock);
+		printf("}");
 	}
 	printf("],\"acceptor_tid\":%d,\"utilization\":{\"active\":%u,\"threads\":%u}", acceptor_tid,
 	       active, nr_workers + nr_idle + 2);
