@@ -23,14 +23,16 @@ import peers
 from workloads import DEVNULL, WORKLOADS, tp
 
 
-def measure_with(target, argv, seconds):
-    """(what the target did, what the tool took) or None if the tool did not run."""
+def measure_with(target, argv, seconds, settling=0):
+    """(what the target did, what the tool took) or None if the tool did not run. settling: seconds before."""
     tool = peers.Tool(argv)
     if not tool.is_there:
         return None
-    begin = time.monotonic()
+    if settling:
+        target.measure(settling)
+    begin, own_before = time.monotonic(), tool.own_cpu_ns()
     work = target.measure(seconds)
-    own = tool.own_cpu_ns() / 1e9 / (time.monotonic() - begin)
+    own = (tool.own_cpu_ns() - own_before) / 1e9 / (time.monotonic() - begin)
     peak = tool.memory_kib()[1] / 1024
     tool.stop()
     return work, own, peak
@@ -50,7 +52,8 @@ def bench(workload, options):
     for _ in range(options.rounds):
         for name, argv_of in tools_for(workload, options).items():
             argv = argv_of(target)
-            measured = peers.have(argv[0]) and measure_with(target, argv, options.seconds)
+            measured = peers.have(argv[0]) and measure_with(target, argv, options.seconds,
+                                                                peers.SETTLING.get(name, 0))
             after = target.measure(options.seconds)
             if measured:
                 work, own, peak = measured

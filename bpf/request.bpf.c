@@ -350,7 +350,6 @@ static __always_inline void request__on_write(const struct call *c, const struct
 	conn__has_room(conn, c->now);
 	conn->out_bytes += bytes;
 	if (conn->phase == TP_CONN_OPEN) {
-		conn->phase = TP_CONN_ANSWERED;
 		conn->r.first_write_ns = c->now;
 		if (conn->owner_tid == c->tid)
 			in_hand__release(c, c->tid);
@@ -371,6 +370,9 @@ static __always_inline void request__on_write(const struct call *c, const struct
 	t->nr_free = 0;
 	thread__fill_free(t, c->now, &t->answered);
 	request__split(c, conn);
+	/* Last: whoever closes the connection meanwhile, on another CPU, must not report half an answer. */
+	barrier();
+	conn->phase = TP_CONN_ANSWERED;
 }
 
 /* --- a connection's life --- */

@@ -386,7 +386,9 @@ def workload_path(name):
         return name
     source = os.path.join(ROOT, "tests", "workload", name + ".c")
     ready = os.path.join(ROOT, "build", "workload", name)
-    if os.access(ready, os.X_OK) and os.path.getmtime(ready) >= os.path.getmtime(source):
+    header = os.path.join(os.path.dirname(source), "workload.h")
+    changed = max(os.path.getmtime(path) for path in (source, header))
+    if os.access(ready, os.X_OK) and os.path.getmtime(ready) >= changed:
         return ready
     if name not in _built:
         _built[name] = os.path.join(_build_dir.name, name)

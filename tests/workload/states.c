@@ -18,14 +18,12 @@
  * don't.
  */
 #include <arpa/inet.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -37,6 +35,8 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "workload.h"
 
 #define MS 1000000ull
 #define ROUNDS 15
@@ -55,11 +55,6 @@ struct self {
 	pid_t tid;
 	uint64_t start_ns, birth_delay_ns, wall_ns, cpu_clock_ns, delay_ns, state_ns[NR_STATES];
 	uint64_t taken_off_ns[NR_STATES]; /* run delay of the calls that count as a state */
-	int schedstat_fd;
-};
-
-struct span {
-	uint64_t at_ns, cpu_ns, delay_ns;
 };
 
 static bool early;
@@ -75,82 +70,11 @@ static pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
 static unsigned tickets;
 static sem_t semaphore;
 
-__attribute__((noreturn, format(printf, 1, 2))) static void die(const char *format, ...)
-{
-	int saved = errno;
-	va_list args;
-
-	va_start(args, format);
-	vfprintf(stderr, format, args);
-	va_end(args);
-	fprintf(stderr, ": %s\n", strerror(saved));
-	_exit(1);
-}
-
-static uint64_t clock_ns(clockid_t clock)
-{
-	struct timespec ts;
-
-	clock_gettime(clock, &ts);
-	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
-}
-
-static uint64_t now_ns(void)
-{
-	return clock_ns(CLOCK_MONOTONIC);
-}
-
-static void sleep_until(uint64_t at_ns)
-{
-	struct timespec ts = { at_ns / 1000000000ull, at_ns % 1000000000ull };
-
-	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL) == EINTR)
-		;
-}
-
-static void sleep_ms(unsigned ms)
-{
-	sleep_until(now_ns() + ms * MS);
-}
-
 /* ---- measuring ---- */
-
-static uint64_t run_delay_ns(const struct self *self)
-{
-	unsigned long long cpu, delay = 0;
-	char text[96];
-	ssize_t len =
-		self->schedstat_fd < 0 ? 0 : pread(self->schedstat_fd, text, sizeof(text) - 1, 0);
-
-	if (len <= 0)
-		return 0;
-	text[len] = '\0';
-	return sscanf(text, "%llu %llu", &cpu, &delay) == 2 ? delay : 0;
-}
-
-/*
- * Three clocks at one moment: a thread that loses its CPU between two of them would charge that to
- * the wrong state.
- */
-static struct span snapshot(const struct self *self)
-{
-	struct span span;
-	uint64_t before_ns;
-
-	for (unsigned tries = 0; tries < 100; tries++) {
-		before_ns = now_ns();
-		span.delay_ns = run_delay_ns(self);
-		span.cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
-		span.at_ns = now_ns();
-		if (span.at_ns - before_ns < 50000)
-			break;
-	}
-	return span;
-}
 
 static void charge(struct self *self, struct span begin, struct span end, enum state state)
 {
-	uint64_t wall = end.at_ns - begin.at_ns,
+	uint64_t wall = end.after_ns - begin.after_ns,
 		 used = end.cpu_ns - begin.cpu_ns + end.delay_ns - begin.delay_ns;
 
 	if (wall > used)
@@ -160,12 +84,12 @@ static void charge(struct self *self, struct span begin, struct span end, enum s
 
 static void span_end(struct self *self, struct span begin, enum state state)
 {
-	charge(self, begin, snapshot(self), state);
+	charge(self, begin, snapshot(), state);
 }
 
 static void pause_until(struct self *self, uint64_t at_ns)
 {
-	struct span span = snapshot(self);
+	struct span span = snapshot();
 
 	sleep_until(at_ns);
 	span_end(self, span, SLEEP);
@@ -180,11 +104,10 @@ static void begin_life(struct self *self)
 	prctl(PR_SET_TIMERSLACK, 1);
 	self->tid = syscall(SYS_gettid);
 	self->start_ns = now_ns();
-	self->schedstat_fd = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
-	self->birth_delay_ns = run_delay_ns(self);
+	self->birth_delay_ns = run_delay_ns();
 	if (!early)
 		return;
-	span = snapshot(self);
+	span = snapshot();
 	if (read(gate[0], &byte, 1) != 1)
 		die("gate");
 	span_end(self, span, OTHER);
@@ -198,7 +121,7 @@ static void end_life(struct self *self)
 	/* A thread waits for its first CPU before it can read a clock. */
 	self->wall_ns = now_ns() - self->start_ns + self->birth_delay_ns;
 	self->cpu_clock_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
-	self->delay_ns = run_delay_ns(self);
+	self->delay_ns = run_delay_ns();
 	for (i = LOCK; i < NR_STATES; i++)
 		blocked += self->state_ns[i];
 	rest = self->wall_ns > blocked ? self->wall_ns - blocked : 0;
@@ -210,7 +133,6 @@ static void end_life(struct self *self)
 	if (!self->delay_ns && rest > self->cpu_clock_ns)
 		self->state_ns[RUNQ] = rest - self->cpu_clock_ns;
 	self->state_ns[CPU] = rest > self->state_ns[RUNQ] ? rest - self->state_ns[RUNQ] : 0;
-	close(self->schedstat_fd);
 }
 
 static void *thread_main(void *arg)
@@ -236,7 +158,7 @@ static int dial(const struct sockaddr_in *addr)
 
 static int timed_accept(struct self *self)
 {
-	struct span span = snapshot(self);
+	struct span span = snapshot();
 	int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
 
 	span_end(self, span, IDLE);
@@ -247,7 +169,7 @@ static int timed_accept(struct self *self)
 
 static bool timed_read(struct self *self, int fd, enum state state)
 {
-	struct span span = snapshot(self);
+	struct span span = snapshot();
 	char byte;
 	ssize_t got = recv(fd, &byte, 1, 0);
 
@@ -326,7 +248,7 @@ static void lock_waiter(struct self *self)
 		struct span span;
 
 		pause_until(self, round_ns(i, 5));
-		span = snapshot(self);
+		span = snapshot();
 		pthread_mutex_lock(&mutex);
 		span_end(self, span, LOCK);
 		pthread_mutex_unlock(&mutex);
@@ -349,7 +271,7 @@ static void rwlock_waiter(struct self *self)
 		struct span span;
 
 		pause_until(self, round_ns(i, 5));
-		span = snapshot(self);
+		span = snapshot();
 		if (i % 2)
 			pthread_rwlock_rdlock(&rwlock);
 		else
@@ -361,7 +283,7 @@ static void rwlock_waiter(struct self *self)
 
 static void take_ticket(struct self *self, enum state state)
 {
-	struct span span = snapshot(self);
+	struct span span = snapshot();
 
 	pthread_mutex_lock(&cond_mutex);
 	while (!tickets)
@@ -416,7 +338,7 @@ static void semaphore_taker_serving(struct self *self)
 {
 	for (unsigned i = 0; i < ROUNDS; i++) {
 		int fd = take_request(self);
-		struct span span = snapshot(self);
+		struct span span = snapshot();
 
 		sem_wait(&semaphore);
 		span_end(self, span, WAIT);
@@ -448,7 +370,7 @@ static void write_and_read(struct self *self)
 		die("posix_memalign");
 	memset(data, 'x', size);
 	while (self->state_ns[DISK] < 300 * MS && now_ns() < end_ns) {
-		struct span span = snapshot(self);
+		struct span span = snapshot();
 
 		if (pwrite(fd, data, size, 0) != (ssize_t)size || fdatasync(fd))
 			die("write or fdatasync");
@@ -472,7 +394,7 @@ static void send_to_slow_reader(struct self *self)
 		struct span span;
 
 		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-		span = snapshot(self);
+		span = snapshot();
 		if (send(fd, data, SEND_BYTES, MSG_NOSIGNAL) != SEND_BYTES)
 			die("send");
 		span_end(self, span, NET);
@@ -506,7 +428,7 @@ static void poll_upstream(struct self *self)
 		struct span span;
 
 		put_byte(upstream);
-		span = snapshot(self);
+		span = snapshot();
 		if (poll(&pollfd, 1, 5000) != 1)
 			die("poll");
 		span_end(self, span, NET);
@@ -526,7 +448,7 @@ static void epoll_loop(struct self *self)
 	if (epoll_fd < 0 || epoll_ctl(epoll_fd, EPOLL_CTL_ADD, listen_fd, &event))
 		die("epoll");
 	while (served < ROUNDS) {
-		struct span span = snapshot(self);
+		struct span span = snapshot();
 		int got = epoll_wait(epoll_fd, &event, 1, 17);
 
 		span_end(self, span, IDLE);
@@ -577,7 +499,7 @@ static void read_pipe(struct self *self)
 		_exit(0);
 	}
 	for (unsigned i = 0; i < ROUNDS; i++) {
-		struct span span = snapshot(self);
+		struct span span = snapshot();
 		char byte;
 
 		if (read(fds[0], &byte, 1) != 1)
@@ -595,11 +517,11 @@ static void read_pipe(struct self *self)
  */
 static void spin_while_stopped(struct self *self)
 {
-	struct span last = snapshot(self), next;
+	struct span last = snapshot(), next;
 
-	while (last.at_ns < epoch_ns + 900 * MS) {
-		next = snapshot(self);
-		if (next.at_ns - last.at_ns >= 2 * MS)
+	while (last.after_ns < epoch_ns + 900 * MS) {
+		next = snapshot();
+		if (next.after_ns - last.after_ns >= 2 * MS)
 			charge(self, last, next, OTHER);
 		last = next;
 	}
