@@ -82,10 +82,10 @@ static __always_inline bool task__waits_for_io(struct task_struct *task, long ta
 	return BPF_CORE_READ_BITFIELD(task, in_iowait) || (task_state & TASK_UNINTERRUPTIBLE);
 }
 
-static __always_inline enum tp_state fd__classify(struct thread *t, struct task_struct *task, __s32 fd,
-						  __u64 now, bool reads)
+static __always_inline enum tp_state fd__classify(struct thread *t, struct task_struct *task,
+						  struct files_struct *files, __s32 fd, __u64 now, bool reads)
 {
-	struct file *file = task__file(task, fd);
+	struct file *file = files__file(files, fd);
 	struct tp_conn *conn;
 	__u16 mode;
 
@@ -113,7 +113,7 @@ static __always_inline enum tp_state fd__classify(struct thread *t, struct task_
 }
 
 /* A poll of a single descriptor is a wait for that peer; of many, for none that we could name. */
-static __always_inline enum tp_state poll__classify(struct thread *t, struct task_struct *task,
+static __always_inline enum tp_state poll__classify(struct thread *t, struct files_struct *files,
 						    struct pt_regs *regs, bool is_current)
 {
 	struct pollfd poll = { .fd = -1 };
@@ -122,7 +122,7 @@ static __always_inline enum tp_state poll__classify(struct thread *t, struct tas
 
 	if (is_current && regs__arg1(regs) == 1 &&
 	    !bpf_probe_read_user(&poll, sizeof(poll), (void *)regs__arg0(regs)))
-		file = task__file(task, poll.fd);
+		file = files__file(files, poll.fd);
 	if (file && (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
 		file = NULL;
 	conn = file ? bpf_map_lookup_elem(&conns, &file) : NULL;
@@ -138,6 +138,7 @@ enum tp_state block__classify(struct thread *t, struct task_struct *task, long t
 			      bool is_current)
 {
 	struct pt_regs *regs = compat__task_regs(task, COPY_OF_LEAVING);
+	struct files_struct *files = task->files;
 
 	t->block_since = now;
 	t->block_nr = regs__nr(regs);
@@ -153,19 +154,19 @@ enum tp_state block__classify(struct thread *t, struct task_struct *task, long t
 	case SC_READ:
 	case SC_READ_MSGS:
 	case SC_SPLICE:
-		return fd__classify(t, task, regs__arg0(regs), now, true);
+		return fd__classify(t, task, files, regs__arg0(regs), now, true);
 	case SC_WRITE:
 	case SC_WRITE_MSGS:
-		return fd__classify(t, task, regs__arg0(regs), now, false);
+		return fd__classify(t, task, files, regs__arg0(regs), now, false);
 	case SC_ACCEPT:
 		return TP_IDLE;
 	case SC_POLL:
 		t->polled = true;
 		return peer__classify(t, t->tid, NULL);
 	case SC_POLL_FDS:
-		return poll__classify(t, task, regs, is_current);
+		return poll__classify(t, files, regs, is_current);
 	case SC_CONNECT:
-		return fd__classify(t, task, regs__arg0(regs), now, false);
+		return fd__classify(t, task, files, regs__arg0(regs), now, false);
 	case SC_FUTEX:
 	case SC_FUTEX_WAIT:
 	case SC_FUTEX_WAITV:
@@ -175,7 +176,7 @@ enum tp_state block__classify(struct thread *t, struct task_struct *task, long t
 	case SC_FILE:
 		if (!task__waits_for_io(task, task_state))
 			return TP_OTHER;
-		return disk__classify(t, task__file(task, regs__arg0(regs)));
+		return disk__classify(t, files__file(files, regs__arg0(regs)));
 	case SC_PATH:
 		return task__waits_for_io(task, task_state) ? TP_DISK : TP_OTHER;
 	default:

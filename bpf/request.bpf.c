@@ -43,6 +43,7 @@ struct {
 /* What a system call's exit gives to the functions below. */
 struct call {
 	struct task_struct *task;
+	struct files_struct *files; /* of the task */
 	struct thread *t;
 	__u32 tid;
 	__u32 tgid;
@@ -91,10 +92,10 @@ struct end {
 	__s32 fd;
 };
 
-static __always_inline void end__find(struct end *end, struct task_struct *task, __s32 fd)
+static __always_inline void end__find(struct end *end, struct files_struct *files, __s32 fd)
 {
 	end->fd = fd;
-	end->file = task__file(task, fd);
+	end->file = files__file(files, fd);
 	end->conn = file__conn(end->file);
 }
 
@@ -442,7 +443,7 @@ static __noinline void conn__descriptor_gone(const struct call *c, const struct 
 
 static __noinline void conn__on_accept(const struct call *c, __s32 listen_fd, __s32 fd)
 {
-	struct file *file = task__file(c->task, fd), *listener;
+	struct file *file = files__file(c->files, fd), *listener;
 	struct tp_fd_key key = fd_key(c->tgid, fd);
 	struct tp_fd *old, entry = {};
 	struct tp_conn *stale, *conn;
@@ -481,7 +482,7 @@ static __noinline void conn__on_accept(const struct call *c, __s32 listen_fd, __
 		loss__count(TP_LOSS_CONN_MAP);
 	}
 
-	listener = task__file(c->task, listen_fd);
+	listener = files__file(c->files, listen_fd);
 	if (listener)
 		queue__note_backlog(file__sock(listener), c->now);
 }
@@ -495,7 +496,7 @@ static __noinline void conn__on_close(const struct call *c, __s32 fd)
 	if (!found)
 		return;
 	entry = *found;
-	file = task__file(c->task, fd);
+	file = files__file(c->files, fd);
 	if (file && BPF_CORE_READ(file, f_inode, i_ino) == entry.inode)
 		return; /* another thread got the number meanwhile: this close was of an older file */
 	bpf_map_delete_elem(&fds, &key);
@@ -504,7 +505,7 @@ static __noinline void conn__on_close(const struct call *c, __s32 fd)
 
 static __noinline void conn__on_shutdown(const struct call *c, __s32 fd)
 {
-	struct file *file = task__file(c->task, fd);
+	struct file *file = files__file(c->files, fd);
 	struct tp_conn *conn;
 
 	if (!file)
@@ -517,7 +518,7 @@ static __noinline void conn__on_shutdown(const struct call *c, __s32 fd)
 /* dup(2) and its kin: one more descriptor for a connection, perhaps in the place of another's. */
 static __noinline void conn__on_dup(const struct call *c, __s32 fd)
 {
-	struct file *file = task__file(c->task, fd);
+	struct file *file = files__file(c->files, fd);
 	struct tp_fd_key key = fd_key(c->tgid, fd);
 	struct tp_fd *old = bpf_map_lookup_elem(&fds, &key), entry = {};
 	struct tp_conn *conn;
@@ -565,7 +566,7 @@ struct transfer {
 };
 
 /* False: it concerns no connection. */
-static __always_inline bool transfer__find(struct transfer *tr, struct task_struct *task, struct pt_regs *regs,
+static __always_inline bool transfer__find(struct transfer *tr, struct files_struct *files, struct pt_regs *regs,
 					   enum syscall_class class, long ret)
 {
 	bool reads = class == SC_READ || class == SC_READ_MSGS || class == SC_SPLICE;
@@ -575,9 +576,9 @@ static __always_inline bool transfer__find(struct transfer *tr, struct task_stru
 	tr->may_be_full = class == SC_WRITE && (ret == -EAGAIN || ret >= FILLING_BYTES);
 	/* An empty-handed read matters only as the first one of a connection. */
 	if (reads && (ret > 0 || queue.accepted != queue.dequeued))
-		end__find(&tr->from, task, regs__arg0(regs));
+		end__find(&tr->from, files, regs__arg0(regs));
 	if ((!reads && (ret > 0 || tr->may_be_full)) || (class == SC_SPLICE && ret > 0))
-		end__find(&tr->to, task, class == SC_SPLICE ? regs__arg2(regs) : regs__arg0(regs));
+		end__find(&tr->to, files, class == SC_SPLICE ? regs__arg2(regs) : regs__arg0(regs));
 	return tr->from.conn || tr->to.conn;
 }
 
@@ -648,7 +649,8 @@ static __always_inline void on_call(struct call *c, struct pt_regs *regs, enum s
 	bool waits = class__is_futex(class) || stacks_of_all;
 	struct transfer tr = {};
 
-	if (class >= SC_READ && class <= SC_SPLICE && !transfer__find(&tr, c->task, regs, class, ret) && !waits)
+	c->files = c->task->files;
+	if (class >= SC_READ && class <= SC_SPLICE && !transfer__find(&tr, c->files, regs, class, ret) && !waits)
 		return;
 	if (!call__begin(c))
 		return;

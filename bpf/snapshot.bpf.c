@@ -121,6 +121,7 @@ SEC("iter/task")
 int snapshot_threads(struct bpf_iter__task *ctx)
 {
 	struct task_struct *task = ctx->task;
+	struct seq_file *seq = ctx->meta->seq;
 	struct tp_rec_thread rec;
 	struct thread *t;
 	__u64 since_ns = 0;
@@ -141,7 +142,7 @@ int snapshot_threads(struct bpf_iter__task *ctx)
 		rec.h.ts_ns = since_ns;
 	rec.user_sp = regs__sp(compat__task_regs(task, COPY_OF_OTHER));
 	snapshot__close(&rec, t, t->tid, since_ns);
-	bpf_seq_write(ctx->meta->seq, &rec, sizeof(rec));
+	bpf_seq_write(seq, &rec, sizeof(rec));
 	return 0;
 }
 
@@ -192,6 +193,7 @@ int snapshot_sockets(struct bpf_iter__task_file *ctx)
 {
 	struct task_struct *task = ctx->task;
 	struct file *file = ctx->file;
+	struct seq_file *seq = ctx->meta->seq;
 	struct tp_rec_socket rec = {};
 	struct sock *sk;
 
@@ -217,6 +219,6 @@ int snapshot_sockets(struct bpf_iter__task_file *ctx)
 	if (rec.family == AF_UNIX)
 		socket__fill_path(&rec, sk);
 	sock__peer(&rec.peer, sk);
-	bpf_seq_write(ctx->meta->seq, &rec, sizeof(rec));
+	bpf_seq_write(seq, &rec, sizeof(rec));
 	return 0;
 }

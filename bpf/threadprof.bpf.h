@@ -489,10 +489,12 @@ static __always_inline void client__waited(enum tp_client_wait what, __u64 ns)
 	__sync_fetch_and_add(&clients.wait_ns[what], ns);
 }
 
-/* The open file behind descriptor @fd of @task; NULL if there is none. */
-static __always_inline struct file *task__file(struct task_struct *task, __s32 fd)
+/*
+ * The open file behind descriptor @fd of the task that has @files; NULL if there is none. A program reads a task's
+ * files once: the verifier looks through all of the kernel's types by name for each pointer that is read of a task.
+ */
+static __always_inline struct file *files__file(struct files_struct *files, __s32 fd)
 {
-	struct files_struct *files = task->files;
 	struct fdtable *fdt;
 	struct file *file = NULL;
 

@@ -358,16 +358,9 @@ int session__open(const struct session_config *config, struct session **out)
 	if (!err)
 		err = load_best_way(session, config);
 	if (err)
-		goto fail;
-	session->ring = ring_buffer__new(bpf_map__fd(session->skel->maps.events), on_record, session, NULL);
-	if (!session->ring) {
-		err = log__fail(-errno, "cannot map the ring buffer: %s", strerror(errno));
-		goto fail;
-	}
-	*out = session;
-	return 0;
-fail:
-	session__free(session);
+		session__free(session);
+	else
+		*out = session;
 	return err;
 }
 
@@ -444,8 +437,22 @@ int session__add_target(struct session *session, uint32_t tgid)
 	return 0;
 }
 
+/*
+ * All of the buffer is mapped, twice, and counts as memory of ours: not before everything is loaded, which takes
+ * as much for the kernel's types and gives it back.
+ */
+static int map_ring(struct session *session)
+{
+	session->ring = ring_buffer__new(bpf_map__fd(session->skel->maps.events), on_record, session, NULL);
+	return session->ring ? 0 : log__fail(-errno, "cannot map the ring buffer: %s", strerror(errno));
+}
+
 int session__activate(struct session *session)
 {
+	int err = map_ring(session);
+
+	if (err)
+		return err;
 	session->skel->bss->active = true;
 	return session__adopt(session);
 }
