@@ -1,24 +1,15 @@
 // SPDX-License-Identifier: (GPL-2.0 OR BSD-2-Clause)
 /*
  * What a blocked thread waits for: from the system call it sleeps in, the kind of its descriptor, and
- * whether it has a request in hand. Waits for a peer and for a file are summed up by address and name.
+ * whether it has a request in hand. Waits for a file are summed up by its name; for peers: peer.bpf.c.
  */
 #include "threadprof.bpf.h"
 #include "syscalls.bpf.h"
 #include "task_copy.bpf.h"
 
-#define S_IFMT 00170000
-#define S_IFSOCK 0140000
 #define S_IFREG 0100000
 #define S_IFBLK 0060000
 #define S_IFDIR 0040000
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1024);
-	__type(key, struct tp_peer_key);
-	__type(value, struct tp_wait);
-} peers SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -131,6 +122,7 @@ static __always_inline enum tp_state poll__classify(struct thread *t, struct fil
 		return TP_NET;
 	}
 	t->polled = !file;
+	t->turn = TURN_NONE;
 	return peer__classify(t, t->tid, conn ? NULL : file);
 }
 
@@ -162,6 +154,7 @@ enum tp_state block__classify(struct thread *t, struct task_struct *task, long t
 		return TP_IDLE;
 	case SC_POLL:
 		t->polled = true;
+		t->turn = TURN_NONE;
 		return peer__classify(t, t->tid, NULL);
 	case SC_POLL_FDS:
 		return poll__classify(t, files, regs, is_current);
@@ -186,45 +179,6 @@ enum tp_state block__classify(struct thread *t, struct task_struct *task, long t
 }
 
 /* --- the totals --- */
-
-static __always_inline void wait__add(void *map, const void *key, __u64 waits, __u64 ns)
-{
-	struct tp_wait *wait = bpf_map_lookup_elem(map, key), first = {};
-
-	if (!wait) {
-		bpf_map_update_elem(map, key, &first, BPF_NOEXIST);
-		wait = bpf_map_lookup_elem(map, key);
-		if (!wait) {
-			loss__count(TP_LOSS_DETAIL_MAP);
-			return;
-		}
-	}
-	__sync_fetch_and_add(&wait->waits, waits);
-	__sync_fetch_and_add(&wait->wait_ns, ns);
-}
-
-static __always_inline void peer__read(struct tp_peer_key *key, struct sock *sk)
-{
-	key->addr.family = BPF_CORE_READ(sk, __sk_common.skc_family);
-	if (key->addr.family == AF_UNIX) {
-		struct unix_sock *peer = (struct unix_sock *)BPF_CORE_READ((struct unix_sock *)sk, peer);
-		struct unix_address *name = BPF_CORE_READ(peer, addr);
-
-		if (name)
-			bpf_core_read_str(key->path, sizeof(key->path), &name->name[0].sun_path);
-		return;
-	}
-	sock__peer(&key->addr, sk);
-}
-
-static __noinline void peer__account(struct thread *t)
-{
-	struct file *file = (struct file *)t->block_file;
-	struct tp_peer_key key = { .epoch = epoch };
-
-	peer__read(&key, file__sock(file));
-	wait__add(&peers, &key, !t->block_again, t->block_ns);
-}
 
 static __noinline void disk__account(struct thread *t)
 {

@@ -15,6 +15,7 @@
 
 #define SHUT_RD 0
 #define EAGAIN 11
+#define EINPROGRESS 115
 #define SOCK_NOSPACE 2 /* include/linux/net.h: set where a send found no room */
 /* No socket's buffer is smaller: a response below this does not fill it, unless earlier ones have. */
 #define FILLING_BYTES 16384
@@ -49,17 +50,6 @@ struct call {
 	__u32 tgid;
 	__u64 now;
 };
-
-/* The call in which the thread has slept for a file is over. */
-static __always_inline void task__end_read(struct task_struct *task)
-{
-	struct thread *t = thread__get(task);
-
-	if (!t || !t->read_file)
-		return;
-	t->read_file = 0;
-	__sync_fetch_and_add(&nr_read_files, -1);
-}
 
 /*
  * Looks up what nearly all that concerns a connection needs. Most reads and writes of most programs don't concern
@@ -211,6 +201,7 @@ static __always_inline void request__on_read(const struct call *c, const struct 
 	request__read_begins(conn, c->now);
 	if (!got_data)
 		return;
+	c->t->turn = (__u64)end->file;
 	if (conn->tgid != c->tgid)
 		conn__move(c, conn, end->file, end->fd);
 	if (conn->phase != TP_CONN_OPEN) {
@@ -579,6 +570,10 @@ static __always_inline bool transfer__find(struct transfer *tr, struct files_str
 		end__find(&tr->from, files, regs__arg0(regs));
 	if ((!reads && (ret > 0 || tr->may_be_full)) || (class == SC_SPLICE && ret > 0))
 		end__find(&tr->to, files, class == SC_SPLICE ? regs__arg2(regs) : regs__arg0(regs));
+	if (ret > 0 && tr->from.file && !tr->from.conn && any_questions)
+		peer__on_data((__u64)tr->from.file);
+	if (ret > 0 && tr->to.file && !tr->to.conn)
+		peer__on_send((__u64)tr->to.file);
 	return tr->from.conn || tr->to.conn;
 }
 
@@ -651,6 +646,10 @@ static __always_inline void on_call(struct call *c, struct pt_regs *regs, enum s
 
 	c->files = c->task->files;
 	if (class >= SC_READ && class <= SC_SPLICE && !transfer__find(&tr, c->files, regs, class, ret) && !waits)
+		return;
+	if (class == SC_CONNECT && (!ret || ret == -EINPROGRESS))
+		peer__on_send((__u64)files__file(c->files, regs__arg0(regs)));
+	if (class == SC_CONNECT && !waits)
 		return;
 	if (!call__begin(c))
 		return;

@@ -6,8 +6,6 @@
 #include "threadprof.bpf.h"
 #include "syscalls.bpf.h"
 
-#define S_IFMT 00170000
-#define S_IFSOCK 0140000
 #define MAX_TRIES 4
 #define PF_EXITING 0x4 /* include/linux/sched.h */
 
@@ -164,6 +162,8 @@ static __always_inline void socket__fill_path(struct tp_rec_socket *rec, struct 
 
 	if (name)
 		bpf_core_read_str(rec->path, sizeof(rec->path), &name->name[0].sun_path);
+	else if (rec->asked_ns)
+		sock__peer_path(rec->path, sk);
 }
 
 #define ANON_INODE_FS_MAGIC 0x09041934
@@ -215,6 +215,7 @@ int snapshot_sockets(struct bpf_iter__task_file *ctx)
 	rec.type = BPF_CORE_READ(sk, sk_type);
 	rec.state = BPF_CORE_READ(sk, __sk_common.skc_state);
 	rec.port = BPF_CORE_READ(sk, __sk_common.skc_num);
+	rec.asked_ns = peer__asked_ns(file);
 	socket__fill_queue(&rec, sk);
 	if (rec.family == AF_UNIX)
 		socket__fill_path(&rec, sk);

@@ -26,11 +26,11 @@ enum syscall_class {
 	SC_FUTEX,	  /* (uaddr, op, val, …) */
 	SC_FUTEX_WAIT,	  /* (uaddr, val, mask, flags, …) */
 	SC_FUTEX_WAITV,	  /* (struct futex_waitv *, n, …) */
-	SC_LAST_TRACED = SC_FUTEX_WAITV,
+	SC_CONNECT,	  /* (fd, …) */
+	SC_LAST_TRACED = SC_CONNECT,
 	/* of interest only while a thread sleeps in them */
 	SC_POLL,	  /* for work on any of many fds */
 	SC_POLL_FDS,	  /* (struct pollfd *, n, …) */
-	SC_CONNECT,	  /* (fd, …) */
 	SC_SLEEP,
 	SC_FILE,	  /* (fd, …) on files only */
 	SC_PATH,	  /* file operations without an fd */

@@ -34,6 +34,12 @@ enum holder_phase {
 	HOLDER_KNOWN, /* the wait is over, holder_ns has what they grew by */
 };
 
+/* On whose data a thread works since it slept in a poll last; else the connection's key in map conns. */
+enum turn {
+	TURN_NONE,
+	TURN_OTHER, /* on what came first on a connection that no request had asked something on */
+};
+
 #define NR_FREE 8 /* a power of two */
 
 struct free_moment {
@@ -161,6 +167,7 @@ struct thread {
 	__s32 holder_pid;  /* the owner, as the kernel numbers it */
 	__u32 polled; /* it waited for any of many descriptors */
 	__u32 pad_polled;
+	__u64 turn; /* enum turn */
 	__u64 read_file; /* that the call in progress has slept for */
 	__u64 block_inode; /* of block_file, where the wait is tentative */
 
@@ -520,6 +527,8 @@ static __always_inline struct sock *file__sock(struct file *file)
 	return BPF_CORE_READ(socket, sk);
 }
 
+#define S_IFMT 00170000
+#define S_IFSOCK 0140000
 #define AF_UNIX 1
 #define AF_INET 2
 #define AF_INET6 10
@@ -540,6 +549,45 @@ static __always_inline void sock__peer(struct tp_addr *addr, struct sock *sk)
 	addr->port = __builtin_bswap16(BPF_CORE_READ(sk, __sk_common.skc_dport));
 }
 
+/* The path that the other side of a unix socket is bound to. */
+static __always_inline void sock__peer_path(char path[TP_PATH_LEN], struct sock *sk)
+{
+	struct unix_sock *peer = (struct unix_sock *)BPF_CORE_READ((struct unix_sock *)sk, peer);
+	struct unix_address *name = BPF_CORE_READ(peer, addr);
+
+	if (name)
+		bpf_core_read_str(path, TP_PATH_LEN, &name->name[0].sun_path);
+}
+
+/* Adds to the entry of @map for @key, whose value is or begins with a struct tp_wait. */
+static __always_inline void wait__add(void *map, const void *key, __u64 waits, __u64 ns)
+{
+	struct tp_wait *wait = bpf_map_lookup_elem(map, key);
+	struct tp_peer first = {}; /* the largest of those values */
+
+	if (!wait) {
+		bpf_map_update_elem(map, key, &first, BPF_NOEXIST);
+		wait = bpf_map_lookup_elem(map, key);
+		if (!wait) {
+			loss__count(TP_LOSS_DETAIL_MAP);
+			return;
+		}
+	}
+	__sync_fetch_and_add(&wait->waits, waits);
+	__sync_fetch_and_add(&wait->wait_ns, ns);
+}
+
+/* The call in which the task has slept for a file is over. */
+static __always_inline void task__end_read(struct task_struct *task)
+{
+	struct thread *t = thread__get(task);
+
+	if (!t || !t->read_file)
+		return;
+	t->read_file = 0;
+	__sync_fetch_and_add(&nr_read_files, -1);
+}
+
 /*
  * What is rare is a global function of a number, about the calling thread: the verifier looks at such a one once,
  * while it follows all others, the hidden ones too, from each call of theirs. Returns 0.
@@ -555,6 +603,15 @@ enum tp_state block__classify(struct thread *t, struct task_struct *task, long t
 void block__account(struct thread *t, __u32 tgid) __hidden;
 /* … and the calling thread's tentative waits since @since_ns: they turned out to be in a request. */
 int block__account_tentative(__u64 since_ns);
+
+/* peer.bpf.c: the same for a thread that has slept for a peer. */
+void peer__account(struct thread *t) __hidden;
+/* … the calling thread has sent bytes to, has got some from, a file that is no connection of a client. */
+int peer__on_send(__u64 file);
+int peer__on_data(__u64 file);
+/* … when the last bytes went out on it that have no answer; 0: there are none. */
+__u64 peer__asked_ns(struct file *file) __hidden;
+extern bool any_questions; /* false: no data that comes in can be an answer */
 
 /* lock.bpf.c: the same for a thread that sleeps in futex(2). */
 enum tp_state lock__classify(struct thread *t, struct task_struct *task, struct pt_regs *regs,

@@ -74,9 +74,9 @@ void collector__free(struct collector *collector)
 static void on_socket(void *context, const struct tp_rec *rec)
 {
 	struct collector *collector = context;
+	const struct tp_rec_socket *socket = (const struct tp_rec_socket *)rec;
 
-	if (rec->kind == TP_REC_SOCKET &&
-	    sockets__on_record(collector->sockets, (const struct tp_rec_socket *)rec))
+	if (rec->kind == TP_REC_SOCKET && sockets__on_record(collector->sockets, socket))
 		collector->profile.out_of_memory++;
 }
 
@@ -152,6 +152,21 @@ static int look_at_conns(struct collector *collector, bool final)
 		err = session__sweep_fds(collector->session, is_live_file, collector->sockets);
 	collector->sweep_due = false;
 	return err;
+}
+
+struct question_look {
+	struct collector *collector;
+	uint64_t begin_ns; /* of the interval */
+};
+
+static void look_at_question(void *context, const struct tp_rec_socket *rec)
+{
+	const struct question_look *look = context;
+	struct profile *profile = &look->collector->profile;
+	uint64_t since_ns = rec->asked_ns > look->begin_ns ? rec->asked_ns : look->begin_ns;
+
+	if (rec->h.ts_ns > since_ns && waits__on_unanswered(profile->waits, rec, rec->h.ts_ns - since_ns))
+		profile->out_of_memory++;
 }
 
 int collector__sweep_if_due(struct collector *collector)
@@ -530,6 +545,7 @@ static void mark_unmeasured(const struct collector *collector, struct report *re
 
 int collector__report(struct collector *collector, bool final, struct report *report)
 {
+	struct question_look questions = { .collector = collector };
 	struct session *session = collector->session;
 	struct tp_clients clients;
 	struct tp_queue queue;
@@ -540,6 +556,7 @@ int collector__report(struct collector *collector, bool final, struct report *re
 	clock_gettime(CLOCK_REALTIME, &report->time);
 	report->mono_ns = clock__now_ns();
 	report->duration_ns = report->mono_ns - collector->begin_ns;
+	questions.begin_ns = collector->begin_ns;
 	collector->begin_ns = report->mono_ns;
 	session__read_queue(session, &queue);
 	requests__on_queue(collector->profile.requests, &queue, report->mono_ns);
@@ -551,6 +568,7 @@ int collector__report(struct collector *collector, bool final, struct report *re
 		err = session__snapshot_threads(session, on_record, collector);
 	if (!err)
 		err = look_at_conns(collector, final);
+	sockets__each_asked(collector->sockets, look_at_question, &questions);
 	if (!err)
 		err = take_sums(collector, epoch);
 	if (!err)

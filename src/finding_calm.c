@@ -129,6 +129,10 @@ bool rule__all_clear(const struct finding_facts *f, struct report_finding *findi
 	if (!any) {
 		finding__say(finding, "no request was answered, and the threads used %s of CPU time",
 			     DURATION(r->have_threads ? r->state_ns[TP_CPU] : 0));
+		if (r->have_requests && r->open)
+			finding__say(finding, "; %s connection%s open, and what was asked on one before threadprof "
+					      "came is not known",
+				     COUNT(r->open, 9), r->open == 1 ? " is" : "s are");
 	} else {
 		finding__say(finding, "%s requests, p99 %s, of whose time %s in lock, %s in runq, %s in disk, %s in net; "
 				      "threads busy %s, %s waiting for one",

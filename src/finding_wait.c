@@ -127,45 +127,130 @@ static double client_ns(const struct finding_facts *f)
 	return (double)f->r->client_wait_ns[TP_CLIENT_SEND] + (double)f->r->client_wait_ns[TP_CLIENT_READ];
 }
 
-/* The requests' waiting for the network that belongs to no client and to no peer of the list: an event loop's. */
-static double unnamed_ns(const struct finding_facts *f, double named_ns)
-{
-	double ns = (double)f->r->state_ns[TP_NET] - named_ns;
+/* --- peers --- */
 
-	return f->r->have_threads && ns > 0 ? part_of(f, TP_NET, ns, 0) : 0;
+/* The one that threads slept for longest; the requests' part of that in @ns. @all_ns: of all peers and clients. */
+static const struct report_peer *most_awaited(const struct finding_facts *f, double all_ns, double *ns)
+{
+	const struct report_peer *most = NULL;
+
+	for (size_t i = 0; f->r->have_peers && i < f->r->nr_peers; i++) {
+		if (!most || f->r->peers[i].wait_ns > most->wait_ns)
+			most = &f->r->peers[i];
+	}
+	*ns = most ? part_of(f, TP_NET, (double)most->wait_ns, all_ns) : 0;
+	return most;
+}
+
+/* What its answers took, but for what a thread slept for it alone. An open question belongs to an open request. */
+static double polled_ns(const struct finding_facts *f, const struct report_peer *peer)
+{
+	double ns = (double)peer->answer_ns + (f->of_requests ? 0 : (double)peer->unanswered_ns);
+
+	return ns > (double)peer->wait_ns ? ns - (double)peer->wait_ns : 0;
+}
+
+/*
+ * The one whose answers took longest while threads slept in polls, for @unnamed_ns of the requests' time; its part
+ * of that in @ns. A request's time is its own; a thread's is shared by all that it waits for at once.
+ */
+static const struct report_peer *most_polled(const struct finding_facts *f, double unnamed_ns, double *ns)
+{
+	const struct report_peer *most = NULL;
+	double all_ns = 0, most_ns = 0;
+
+	for (size_t i = 0; f->r->have_peers && i < f->r->nr_peers; i++) {
+		double peer_ns = polled_ns(f, &f->r->peers[i]);
+
+		all_ns += peer_ns;
+		if (peer_ns > most_ns) {
+			most = &f->r->peers[i];
+			most_ns = peer_ns;
+		}
+	}
+	if (!f->of_requests && all_ns > unnamed_ns)
+		most_ns *= unnamed_ns / all_ns;
+	*ns = most_ns < unnamed_ns ? most_ns : unnamed_ns;
+	return most;
+}
+
+static const char *peer__name(const struct report_peer *peer)
+{
+	return peer->name[0] ? peer->name : peer->addr;
+}
+
+static void say_awaited(const struct finding_facts *f, const struct report_peer *peer, double ns,
+			struct report_finding *finding)
+{
+	char share[64], each[64];
+
+	finding__add_count(finding, "waits", peer->waits);
+	finding__add_ns(finding, "mean_wait_ns", peer->waits ? (double)peer->wait_ns / (double)peer->waits : 0);
+	finding__say(finding, "%s is waiting for %.*s%s, %s a time", facts__share_text(f, ns, share), MAX_QUOTED,
+		     peer__name(peer), facts__each_text(f, ns, each),
+		     DURATION(peer->waits ? peer->wait_ns / peer->waits : peer->wait_ns));
+}
+
+static void say_polled(const struct finding_facts *f, const struct report_peer *peer, double ns,
+		       struct report_finding *finding)
+{
+	char share[64], each[64];
+
+	finding__add_count(finding, "answers", peer->answers);
+	finding__add_count(finding, "mean_answer_ns", peer->answers ? peer->answer_ns / peer->answers : TP_UNKNOWN);
+	finding__add_count(finding, "unanswered", peer->unanswered);
+	finding__say(finding, "%s is waiting for answers of %.*s%s", facts__share_text(f, ns, share), MAX_QUOTED,
+		     peer__name(peer), facts__each_text(f, ns, each));
+	if (peer->answers)
+		finding__say(finding, ", %s a time", DURATION(peer->answer_ns / peer->answers));
+	if (peer->unanswered && !f->of_requests)
+		finding__say(finding, "; %s of its connections %s asked something and gave no answer",
+			     COUNT(peer->unanswered, 9), peer->unanswered == 1 ? "was" : "were");
+}
+
+/* Nobody knows for whom; @peer is the one that was asked most, or NULL. */
+static void say_unnamed(const struct finding_facts *f, const struct report_peer *peer, double ns, double peer_ns,
+			struct report_finding *finding)
+{
+	char share[64], each[64];
+
+	finding__say(finding, "%s is waiting in a poll of many connections%s: for peers, or clients, that threadprof "
+			      "can't tell", facts__share_text(f, ns, share), facts__each_text(f, ns, each));
+	if (peer)
+		finding__say(finding, "; it saw questions to %.*s, whose answers explain %s", MAX_QUOTED,
+			     peer__name(peer), PERCENT(facts__share(f, peer_ns), 1.0));
+	finding__advise(finding, "look at what this server asks others for; 'ss -tnp' lists its connections");
 }
 
 bool rule__waiting_for_peer(const struct finding_facts *f, struct report_finding *finding)
 {
-	const struct report_peer *peer = f->r->have_peers && f->r->nr_peers ? f->r->peers : NULL;
-	double all_ns = client_ns(f), ns, unnamed;
-	char share[64], each[64];
+	double all_ns = client_ns(f), unnamed_ns, slept_ns, polled_ns, ns;
+	const struct report_peer *slept, *polled, *peer = NULL;
 
-	for (size_t i = 0; peer && i < f->r->nr_peers; i++)
+	for (size_t i = 0; f->r->have_peers && i < f->r->nr_peers; i++)
 		all_ns += (double)f->r->peers[i].wait_ns;
-	ns = peer ? part_of(f, TP_NET, (double)peer->wait_ns, all_ns) : 0;
-	unnamed = unnamed_ns(f, all_ns);
-	if (unnamed > ns) {
-		peer = NULL;
-		ns = unnamed;
-	}
+	unnamed_ns = (double)f->r->state_ns[TP_NET] - all_ns;
+	unnamed_ns = f->r->have_threads && unnamed_ns > 0 ? part_of(f, TP_NET, unnamed_ns, 0) : 0;
+	slept = most_awaited(f, all_ns, &slept_ns);
+	polled = most_polled(f, unnamed_ns, &polled_ns);
+	ns = larger(slept_ns, larger(polled_ns, unnamed_ns - polled_ns));
 	if (!facts__is_worth(f, ns))
 		return false;
+	if (ns == slept_ns)
+		peer = slept;
+	else if (ns == polled_ns)
+		peer = polled;
 	finding__add_share(finding, f, ns);
 	finding__add_text(finding, "peer", peer ? peer->addr : NULL);
 	finding__add_text(finding, "peer_name", peer ? peer->name : NULL);
 	if (!peer) {
-		finding__say(finding, "%s is waiting in a poll of many connections%s: for peers, or clients, that "
-				      "threadprof can't tell", facts__share_text(f, ns, share),
-			     facts__each_text(f, ns, each));
-		finding__advise(finding, "look at what this server asks others for; 'ss -tnp' lists its connections");
+		say_unnamed(f, polled, ns, polled_ns, finding);
 		return true;
 	}
-	finding__add_count(finding, "waits", peer->waits);
-	finding__add_ns(finding, "mean_wait_ns", peer->waits ? (double)peer->wait_ns / (double)peer->waits : 0);
-	finding__say(finding, "%s is waiting for %.*s%s, %s a time", facts__share_text(f, ns, share), MAX_QUOTED,
-		     peer->name[0] ? peer->name : peer->addr, facts__each_text(f, ns, each),
-		     DURATION(peer->waits ? peer->wait_ns / peer->waits : peer->wait_ns));
+	if (peer == slept && ns == slept_ns)
+		say_awaited(f, peer, ns, finding);
+	else
+		say_polled(f, peer, ns, finding);
 	finding__advise(finding, "see why that peer is slow, or ask it less: fewer, larger or cached questions");
 	return true;
 }

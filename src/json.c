@@ -300,6 +300,10 @@ static struct json_object *new_peers(struct writer *w, const struct report *r)
 			put_string(w, o, "name", p->name, sizeof(p->name));
 		else
 			put(w, o, "name", NULL);
+		put_u64(w, o, "answers", p->answers);
+		put_u64(w, o, "answer_ns", p->answer_ns);
+		put_u64(w, o, "unanswered", p->unanswered);
+		put_u64(w, o, "unanswered_ns", p->unanswered_ns);
 		append(w, list, o);
 	}
 	return list;

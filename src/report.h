@@ -89,6 +89,11 @@ struct report_peer {
 	struct tp_addr key;
 	uint64_t waits;
 	uint64_t wait_ns;
+	/* What requests asked it: answers, and the time from the first bytes sent to the first bytes that came back. */
+	uint64_t answers;
+	uint64_t answer_ns;
+	uint64_t unanswered; /* connections with a question open at the interval's end, … */
+	uint64_t unanswered_ns; /* … and for how long, together; at most the interval of each */
 };
 
 struct report_file {

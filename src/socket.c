@@ -150,6 +150,15 @@ void sockets__each_accepted(const struct sockets *sockets, sockets_fn fn, void *
 	}
 }
 
+void sockets__each_asked(const struct sockets *sockets, sockets_fn fn, void *context)
+{
+	for (size_t i = 0; i < sockets->nr; i++) {
+		/* Several processes and descriptors may have the same one; the list is sorted by it. */
+		if (sockets->list[i].asked_ns && (!i || sockets->list[i].file != sockets->list[i - 1].file))
+			fn(context, &sockets->list[i]);
+	}
+}
+
 void sockets__report(struct sockets *sockets, uint64_t max, struct report *report)
 {
 	report->have_accept_queue = sockets->nr_listeners > 0;

@@ -36,6 +36,9 @@ bool sockets__is_live(const struct sockets *sockets, uint64_t file);
 typedef void (*sockets_fn)(void *context, const struct tp_rec_socket *rec);
 void sockets__each_accepted(const struct sockets *sockets, sockets_fn fn, void *context);
 
+/* Calls @fn once for each socket that a request asked something on and that nothing came back on. */
+void sockets__each_asked(const struct sockets *sockets, sockets_fn fn, void *context);
+
 /* Fills report->accept_…; @max is the fullest queue seen in the interval. Overflows count from one call to the next. */
 void sockets__report(struct sockets *sockets, uint64_t max, struct report *report);
 

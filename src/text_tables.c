@@ -153,23 +153,78 @@ static void write_waits_on(struct page *p, const char *name, size_t max, uint64_
 	page__end_line(p);
 }
 
+static void write_peer(struct page *p, const struct report_peer *peer)
+{
+	if (peer->name[0])
+		write_waits_on(p, peer->name, sizeof(peer->name), peer->waits, peer->wait_ns);
+	else
+		write_waits_on(p, peer->addr, sizeof(peer->addr), peer->waits, peer->wait_ns);
+}
+
+/* Most of its answers were waited for in a poll of many connections. */
+static bool is_polled(const struct report_peer *peer)
+{
+	return peer->answer_ns + peer->unanswered_ns > 2 * peer->wait_ns;
+}
+
+static void write_polled_peer(struct page *p, const struct report_peer *peer)
+{
+	struct line *l = &p->line;
+	size_t name_columns = min_size(l->max - WAIT_COLUMNS, MAX_NAME_COLUMNS);
+
+	line__name(l, name_columns, peer->name[0] ? peer->name : peer->addr,
+		   peer->name[0] ? sizeof(peer->name) : sizeof(peer->addr));
+	line__pad(l, name_columns);
+	line__right(l, 9, COUNT(peer->answers, 8));
+	line__right(l, 11, DURATION(peer->answer_ns));
+	line__right(l, 11, peer->answers ? DURATION(peer->answer_ns / peer->answers) : DASH);
+	line__right(l, 10, COUNT(peer->unanswered, 9));
+	page__end_line(p);
+}
+
+static void start_polled(struct page *p)
+{
+	struct line *l = start_table(p);
+
+	line__add(l, "answers that polls waited for");
+	line__pad(l, min_size(l->max - WAIT_COLUMNS, MAX_NAME_COLUMNS));
+	line__right(l, 9, "answers");
+	line__right(l, 11, "total");
+	line__right(l, 11, "mean");
+	line__right(l, 10, "open");
+	page__end_line(p);
+}
+
+/* Those that are @polled, or those that a thread slept for alone. */
+static void write_peers(struct page *p, bool polled)
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; i < p->r->nr_peers; i++) {
+		const struct report_peer *peer = &p->r->peers[i];
+
+		if (polled ? !is_polled(peer) : !peer->waits && !peer->wait_ns)
+			continue;
+		if (nr++ >= p->o->top_waits)
+			continue;
+		if (nr == 1 && polled)
+			start_polled(p);
+		else if (nr == 1)
+			start_waits(p, "waits for the network");
+		if (polled)
+			write_polled_peer(p, peer);
+		else
+			write_peer(p, peer);
+	}
+	write_more(p, nr, min_size(nr, p->o->top_waits));
+}
+
 void page__write_peers(struct page *p)
 {
-	const struct report *r = p->r;
-	size_t shown = min_size(r->nr_peers, p->o->top_waits);
-
-	if (!r->have_peers || !shown)
+	if (!p->r->have_peers || !p->o->top_waits)
 		return;
-	start_waits(p, "waits for the network");
-	for (size_t i = 0; i < shown; i++) {
-		const struct report_peer *peer = &r->peers[i];
-
-		if (peer->name[0])
-			write_waits_on(p, peer->name, sizeof(peer->name), peer->waits, peer->wait_ns);
-		else
-			write_waits_on(p, peer->addr, sizeof(peer->addr), peer->waits, peer->wait_ns);
-	}
-	write_more(p, r->nr_peers, shown);
+	write_peers(p, false);
+	write_peers(p, true);
 }
 
 void page__write_files(struct page *p)

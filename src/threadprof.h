@@ -228,7 +228,8 @@ struct tp_rec_socket {
 	__u32 backlog_limit;
 	__u32 drops;
 	struct tp_addr peer;
-	char path[TP_PATH_LEN]; /* unix: local path */
+	char path[TP_PATH_LEN]; /* unix: local path; the other side's, where there is none and asked_ns is not 0 */
+	__u64 asked_ns; /* a request has sent its last bytes to the peer then, which has not answered; 0: none */
 };
 
 enum tp_wait_end {
@@ -373,6 +374,12 @@ struct tp_wait {
 	__u64 wait_ns;
 };
 
+struct tp_peer {
+	struct tp_wait wait; /* of threads that slept for this peer alone */
+	__u64 answers;	     /* to what requests have sent it */
+	__u64 answer_ns;     /* until their first bytes */
+};
+
 struct tp_file_key {
 	__u64 inode;
 	__u32 dev;
@@ -439,7 +446,8 @@ TP_ASSERT_SIZE(struct tp_rec_request, 200);
 TP_ASSERT_SIZE(struct tp_rec_conn, 104);
 TP_ASSERT_SIZE(struct tp_rec_thread, 200);
 TP_ASSERT_SIZE(struct tp_rec_process, 48);
-TP_ASSERT_SIZE(struct tp_rec_socket, 136);
+TP_ASSERT_SIZE(struct tp_rec_socket, 144);
+TP_ASSERT_SIZE(struct tp_peer, 32);
 TP_ASSERT_SIZE(struct tp_conn, 336);
 TP_ASSERT_SIZE(struct tp_rec_lock, 128);
 TP_ASSERT_SIZE(struct tp_rec_stack, 336 + TP_STACK_BYTES);

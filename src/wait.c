@@ -54,23 +54,45 @@ void addr__format(const struct tp_addr *addr, char *buf, size_t size)
 	}
 }
 
-int waits__on_peer(struct waits *waits, const struct tp_peer_key *key, const struct tp_wait *sum)
+static struct report_peer *new_peer(struct waits *waits, const struct tp_addr *addr, const char path[TP_PATH_LEN])
 {
 	struct report_peer *grown = array__grow(waits->peers, waits->nr_peers, &waits->peers_capacity, sizeof(*grown));
 	struct report_peer *peer;
 
 	if (!grown)
-		return -ENOMEM;
+		return NULL;
 	waits->peers = grown;
 	peer = &grown[waits->nr_peers++];
 	memset(peer, 0, sizeof(*peer));
-	if (key->addr.family == AF_UNIX)
-		snprintf(peer->addr, sizeof(peer->addr), "unix:%.*s", TP_PATH_LEN, key->path);
+	if (addr->family == AF_UNIX)
+		snprintf(peer->addr, sizeof(peer->addr), "unix:%.*s", TP_PATH_LEN, path);
 	else
-		addr__format(&key->addr, peer->addr, sizeof(peer->addr));
-	peer->key = key->addr;
-	peer->waits = sum->waits;
-	peer->wait_ns = sum->wait_ns;
+		addr__format(addr, peer->addr, sizeof(peer->addr));
+	peer->key = *addr;
+	return peer;
+}
+
+int waits__on_peer(struct waits *waits, const struct tp_peer_key *key, const struct tp_peer *sum)
+{
+	struct report_peer *peer = new_peer(waits, &key->addr, key->path);
+
+	if (!peer)
+		return -ENOMEM;
+	peer->waits = sum->wait.waits;
+	peer->wait_ns = sum->wait.wait_ns;
+	peer->answers = sum->answers;
+	peer->answer_ns = sum->answer_ns;
+	return 0;
+}
+
+int waits__on_unanswered(struct waits *waits, const struct tp_rec_socket *socket, uint64_t ns)
+{
+	struct report_peer *peer = new_peer(waits, &socket->peer, socket->path);
+
+	if (!peer)
+		return -ENOMEM;
+	peer->unanswered = 1;
+	peer->unanswered_ns = ns;
 	return 0;
 }
 
@@ -120,6 +142,10 @@ static size_t fold_peers(struct report_peer *list, size_t nr)
 		if (kept && !by_peer(&list[kept - 1], &list[i])) {
 			list[kept - 1].waits += list[i].waits;
 			list[kept - 1].wait_ns += list[i].wait_ns;
+			list[kept - 1].answers += list[i].answers;
+			list[kept - 1].answer_ns += list[i].answer_ns;
+			list[kept - 1].unanswered += list[i].unanswered;
+			list[kept - 1].unanswered_ns += list[i].unanswered_ns;
 		} else {
 			list[kept++] = list[i];
 		}
@@ -143,12 +169,20 @@ static size_t fold_files(struct report_file *list, size_t nr)
 	return kept;
 }
 
+/* What threads slept for it is a part of the time that its answers took, where a request had asked. */
+static uint64_t peer__taken_ns(const struct report_peer *peer)
+{
+	uint64_t asked_ns = peer->answer_ns + peer->unanswered_ns;
+
+	return asked_ns > peer->wait_ns ? asked_ns : peer->wait_ns;
+}
+
 static int peers_longest_first(const void *a, const void *b)
 {
 	const struct report_peer *x = a, *y = b;
 
-	if (x->wait_ns != y->wait_ns)
-		return x->wait_ns < y->wait_ns ? 1 : -1;
+	if (peer__taken_ns(x) != peer__taken_ns(y))
+		return peer__taken_ns(x) < peer__taken_ns(y) ? 1 : -1;
 	return strcmp(x->addr, y->addr);
 }
 

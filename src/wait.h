@@ -14,8 +14,11 @@ struct waits *waits__new(void); /* NULL when there is no memory */
 void waits__free(struct waits *waits);
 
 /* The waits for one peer, for one file, that ended in this interval. -ENOMEM, or 0. */
-int waits__on_peer(struct waits *waits, const struct tp_peer_key *key, const struct tp_wait *sum);
+int waits__on_peer(struct waits *waits, const struct tp_peer_key *key, const struct tp_peer *sum);
 int waits__on_file(struct waits *waits, const struct tp_file_key *key, const struct tp_wait *sum);
+
+/* A socket on which a request has asked something that was not answered, for @ns of this interval. -ENOMEM, or 0. */
+int waits__on_unanswered(struct waits *waits, const struct tp_rec_socket *socket, uint64_t ns);
 
 /* Fills report->peers and report->files; valid until waits__next(). */
 void waits__report(struct waits *waits, struct report *report);

@@ -34,7 +34,7 @@ static struct tp_addr addr_of(int family, const char *ip, uint16_t port)
 
 static void add_peer(struct waits *waits, const struct tp_peer_key *key, uint64_t nr, uint64_t ns)
 {
-	const struct tp_wait sum = { .waits = nr, .wait_ns = ns };
+	const struct tp_peer sum = { .wait = { .waits = nr, .wait_ns = ns } };
 
 	assert_int_equal(waits__on_peer(waits, key, &sum), 0);
 }
