@@ -172,7 +172,7 @@ int peer__on_data(__u64 address)
 	}
 	if (is_open)
 		t->turn = question->conn;
-	else if (t->turn == TURN_NONE && !may_be_open && file__is_inet_socket(file))
+	else if (!may_be_open && file__is_inet_socket(file))
 		t->turn = TURN_OTHER;
 	if ((is_open || (is_first && may_be_open)) && detail__is_on(TP_DETAIL_WAITS))
 		peer__add_answer(file, is_first, now - since_ns);

@@ -37,7 +37,7 @@ enum holder_phase {
 /* On whose data a thread works since it slept in a poll last; else the connection's key in map conns. */
 enum turn {
 	TURN_NONE,
-	TURN_OTHER, /* on what came first on a connection that no request had asked something on */
+	TURN_OTHER, /* on what came on a connection that no request had asked something on */
 };
 
 #define NR_FREE 8 /* a power of two */

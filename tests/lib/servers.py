@@ -52,7 +52,7 @@ http {{
     scgi_temp_path {dir}/scgi;
     server {{
         listen 127.0.0.1:{port} backlog=1024{listen};
-        location / {{ return 200 "hello\\n"; }}
+        location / {{ {answer} }}
         location /file {{ root {dir}; }}
     }}
 }}
@@ -121,10 +121,14 @@ def find_program(name):
     return path
 
 
-def nginx(workers=1, listen=""):
+def nginx(workers=1, listen="", upstream=None):
+    """upstream: the local port of a server that it asks for each request."""
+    answer = 'return 200 "hello\\n";'
+    if upstream:
+        answer = "proxy_pass http://127.0.0.1:%d;" % upstream
     program, port, directory = find_program("nginx"), tp.free_port(), tp.temp_dir()
     with open(os.path.join(directory, "nginx.conf"), "w") as out:
-        out.write(NGINX_CONFIG.format(dir=directory, port=port, workers=workers, listen=listen))
+        out.write(NGINX_CONFIG.format(dir=directory, port=port, workers=workers, listen=listen, answer=answer))
     with open(os.path.join(directory, "file"), "wb") as data:
         data.write(b"x" * 300000)
     config, error_log = os.path.join(directory, "nginx.conf"), os.path.join(directory, "error.log")

@@ -74,7 +74,7 @@ def check_shape(finding):
     tp.assert_true("a sentence", len(finding["text"]) > 20)
     tp.assert_true("what to do next", finding["next"])
     units = re.compile(r"_(ns|ratio|bytes|tid|avg|threads|rings?)$|^(waits|requests|processes|overflows|accepted|limit|"
-                       r"max|lost|io_urings|threads|throttled|cpus|cpus_used)$")
+                       r"max|lost|io_urings|threads|answers|unanswered|throttled|cpus|cpus_used)$")
     for name, value in finding["evidence"].items():
         if isinstance(value, (int, float)):
             tp.assert_true("unit in the name %r" % name, units.search(name))
@@ -190,6 +190,96 @@ def peer():
     finding = judge("peer", "waiting_for_peer", look_at("peer"))
     if finding:
         tp.assert_true("address", re.fullmatch(r"127\.0\.0\.1:\d+", finding["evidence"]["peer"]))
+
+
+def totals(report, key):
+    """Of each peer by its address, over all intervals."""
+    sums = {}
+    for interval in report.intervals:
+        for peer in interval["peers"]:
+            sums[peer["addr"]] = sums.get(peer["addr"], 0) + peer[key]
+    return sums
+
+
+@test("an event loop with a slow backend, and a long poll that no request waits for: waiting_for_peer, with the one's address")
+def loop():
+    seen = []
+
+    def look():
+        scenario = Scenario("loop")
+        report = profile(scenario.pid, "-n", "2", interval="0.8").wait()
+        scenario.end()
+        seen.append((scenario.workload.ready, report))
+        return report
+    finding = judge("loop", "waiting_for_peer", look)
+    ready, report = seen[-1]
+    answers = totals(report, "answers")
+    backend = "127.0.0.1:%d" % ready["backend"]
+    # Each request asks once; the interval does not end in one moment for both.
+    tp.assert_close("answers, of requests", answers.get(backend), report.total("requests.count"), rel=0.3, abs_ns=3)
+    tp.assert_equal("answers of the long poll", answers.get("127.0.0.1:%d" % ready["feed"], 0), 0)
+    if finding:
+        tp.assert_equal("peer", finding["evidence"]["peer"], backend)
+
+
+@test("an event loop whose backend does not answer: waiting_for_peer, with its address")
+def stuck():
+    seen = []
+
+    def look():
+        scenario = Scenario("stuck")
+        profiler = profile(scenario.pid, "-n", "3", interval="0.6")
+        clients = [pid for pid in tp.children(scenario.pid) if open("/proc/%d/comm" % pid).read().strip() == "client"]
+        os.kill(clients[0], signal.SIGCONT)
+        report = profiler.wait()
+        scenario.end()
+        seen.append(scenario.workload.ready)
+        return report
+    finding = judge("stuck", "waiting_for_peer", look)
+    if finding:
+        tp.assert_equal("peer", finding["evidence"]["peer"], "127.0.0.1:%d" % seen[-1]["backend"])
+        tp.assert_equal("open questions", finding["evidence"]["unanswered"], 3)
+
+
+SLOW_UPSTREAM = """
+import socket, sys, threading, time
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])), backlog=64)
+def serve(conn):
+    with conn:
+        while conn.recv(4096):
+            time.sleep(0.02)
+            conn.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 6\\r\\n\\r\\nhello\\n")
+while True:
+    threading.Thread(target=serve, args=(listener.accept()[0],)).start()
+"""
+
+
+@test("nginx in front of a slow server: waiting_for_peer, with its address")
+def proxy():
+    upstream_port = tp.free_port()
+    tp.start_process([sys.executable, "-c", SLOW_UPSTREAM, upstream_port])
+    tp.wait_for_port(upstream_port)
+    seen = []
+
+    def look():
+        server = servers.nginx(upstream=upstream_port)
+        clients = [servers.HttpClient(server.port) for _ in range(3)]
+        profiler = profile(server.pids[0], interval="60")
+        for _ in range(20):
+            for client in clients:
+                client.send([b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"])
+            for client in clients:
+                client.read_answer()
+        report = profiler.stop()
+        server.stop()
+        seen.append(report)
+        return report
+    finding = judge("proxy", "waiting_for_peer", look)
+    upstream = "127.0.0.1:%d" % upstream_port
+    tp.assert_equal("requests", seen[-1].total("requests.count"), 60)
+    tp.assert_equal("answers", totals(seen[-1], "answers").get(upstream), 60)
+    if finding:
+        tp.assert_equal("peer", finding["evidence"]["peer"], upstream)
 
 
 @test("a write and a sync for each request: disk_bound, with the file")

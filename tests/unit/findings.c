@@ -268,6 +268,69 @@ static void test_peer_and_client(void **state)
 	finish(&f);
 }
 
+/* It polls, and the kernel side has seen what requests asked whom: two peers, one of them slow. */
+static void test_peers_of_an_event_loop(void **state)
+{
+	const struct report_finding *finding;
+	struct report_peer peers[2] = { { .addr = "10.0.0.1:5432", .answers = 1000, .answer_ns = 1 * SEC },
+					{ .addr = "10.0.0.2:80", .answers = 1000, .answer_ns = 6 * SEC } };
+	struct fixture f;
+
+	(void)state;
+	init(&f);
+	set_parts(&f, TP_NET, 80);
+	f.r.peers = peers;
+	f.r.nr_peers = 2;
+	finding = only(&f, "waiting_for_peer");
+	assert_string_equal(evidence(finding, "peer")->text, "10.0.0.2:80");
+	assert_int_equal(evidence(finding, "answers")->count, 1000);
+	assert_int_equal(evidence(finding, "mean_answer_ns")->count, 6 * MS);
+	assert_float_equal(finding->share, 0.6, 0.001);
+
+	/* Asked in parallel: no request waits longer than it lasts. */
+	peers[1].answer_ns = 60 * SEC;
+	assert_float_equal(only(&f, "waiting_for_peer")->share, 0.8, 0.001);
+
+	/* Their answers explain little: nobody knows for whom, and the sentence says who was asked. */
+	peers[0].answer_ns = 0;
+	peers[1].answer_ns = 1 * SEC;
+	finding = only(&f, "waiting_for_peer");
+	assert_int_equal(evidence(finding, "peer")->kind, EVIDENCE_UNKNOWN);
+	assert_float_equal(finding->share, 0.7, 0.001);
+	assert_non_null(strstr(finding->text, "10.0.0.2:80, whose answers explain 10 %"));
+
+	/* What a thread slept for it alone is not counted twice. */
+	peers[1].wait_ns = 1 * SEC;
+	peers[1].waits = 1000;
+	assert_int_equal(evidence(only(&f, "waiting_for_peer"), "peer")->kind, EVIDENCE_UNKNOWN);
+	finish(&f);
+}
+
+/* No request is answered: the time of the threads stands for theirs, and open questions for answers. */
+static void test_a_peer_that_does_not_answer(void **state)
+{
+	const struct report_finding *finding;
+	struct report_peer peers[2] = { { .addr = "10.0.0.1:5432", .unanswered = 3, .unanswered_ns = 24 * SEC },
+					{ .addr = "10.0.0.2:80", .answers = 10, .answer_ns = 8 * SEC } };
+	struct fixture f;
+
+	(void)state;
+	init(&f);
+	f.r.latency = NULL;
+	for (int i = 0; i < 2; i++)
+		f.threads[i].state_ns[TP_NET] = 5 * SEC;
+	set_parts(&f, TP_NET, 100);
+	f.r.peers = peers;
+	f.r.nr_peers = 2;
+	finding = only(&f, "waiting_for_peer");
+	assert_string_equal(evidence(finding, "peer")->text, "10.0.0.1:5432");
+	assert_int_equal(evidence(finding, "unanswered")->count, 3);
+	assert_int_equal(evidence(finding, "mean_answer_ns")->kind, EVIDENCE_UNKNOWN);
+	assert_float_equal(finding->share, 0.75, 0.001);
+	assert_non_null(strstr(finding->text, "3 of its connections were asked something and gave no answer"));
+	finish(&f);
+}
+
 static void test_disk(void **state)
 {
 	struct fixture f;
@@ -480,6 +543,8 @@ int main(void)
 		cmocka_unit_test(test_pool_too_small),
 		cmocka_unit_test(test_pool_too_large),
 		cmocka_unit_test(test_peer_and_client),
+		cmocka_unit_test(test_peers_of_an_event_loop),
+		cmocka_unit_test(test_a_peer_that_does_not_answer),
 		cmocka_unit_test(test_disk),
 		cmocka_unit_test(test_cpu),
 		cmocka_unit_test(test_burst_is_named_from_then_on),

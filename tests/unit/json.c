@@ -338,6 +338,11 @@ static void test_waits(void **state)
 	assert_text(o, "peers.1.addr", "unix:/run/redis/redis.sock");
 	assert_u64(o, "peers.0.waits", 9120);
 	assert_u64(o, "peers.0.wait_ns", 5010000000);
+	assert_u64(o, "peers.0.answers", 0);
+	assert_u64(o, "peers.1.answers", 40);
+	assert_u64(o, "peers.1.answer_ns", 160000000);
+	assert_u64(o, "peers.1.unanswered", 2);
+	assert_u64(o, "peers.1.unanswered_ns", 7000000);
 	assert_list(o, "files", 1);
 	assert_text(o, "files.0.name", "access.log");
 	assert_u64(o, "files.0.waits", 31);

@@ -172,6 +172,10 @@ static inline void sample__fill_waits(struct sample *s)
 	SAMPLE_TEXT(s->peers[1].addr, "unix:/run/redis/redis.sock");
 	s->peers[1].waits = 12;
 	s->peers[1].wait_ns = 30000000;
+	s->peers[1].answers = 40;
+	s->peers[1].answer_ns = 160000000;
+	s->peers[1].unanswered = 2;
+	s->peers[1].unanswered_ns = 7000000;
 	r->have_peers = true;
 	r->peers = s->peers;
 	r->nr_peers = 2;

@@ -203,6 +203,35 @@ static void test_a_connection_without_a_listener(void **state)
 	sockets__free(sockets);
 }
 
+static void count_asked(void *context, const struct tp_rec_socket *rec)
+{
+	size_t *nr = context;
+
+	assert_int_equal(rec->asked_ns, 5);
+	++*nr;
+}
+
+static void test_open_questions(void **state)
+{
+	struct sockets *sockets = new_sockets();
+	struct tp_rec_socket asked = inet_socket(11, ESTABLISHED, 40000);
+	size_t nr = 0;
+
+	(void)state;
+	asked.asked_ns = 5;
+	add(sockets, inet_socket(10, ESTABLISHED, 80));
+	add(sockets, asked);
+	asked.tgid = 4711; /* the child of the one that opened it */
+	add(sockets, asked);
+	asked = inet_socket(12, ESTABLISHED, 40001);
+	asked.asked_ns = 5;
+	add(sockets, asked);
+	sockets__end(sockets);
+	sockets__each_asked(sockets, count_asked, &nr);
+	assert_int_equal(nr, 2);
+	sockets__free(sockets);
+}
+
 static void test_live_files(void **state)
 {
 	struct sockets *sockets = new_sockets();
@@ -348,6 +377,7 @@ int main(void)
 		cmocka_unit_test(test_a_long_unix_path),
 		cmocka_unit_test(test_several_listeners),
 		cmocka_unit_test(test_a_connection_without_a_listener),
+		cmocka_unit_test(test_open_questions),
 		cmocka_unit_test(test_live_files),
 		cmocka_unit_test(test_accept_queues_add_up),
 		cmocka_unit_test(test_a_listener_with_many_descriptors_is_one),

@@ -146,6 +146,8 @@ static void test_tables(void **state)
 		"0x7f1234999000                 gil       4    700 ms    300 ms    0.7 %        -\n",
 		"10.0.3.7:5432                              9,120     5.01 s     549 us     5.2 %\n",
 		"unix:/run/redis/redis.sock                    12    30.0 ms    2.50 ms    <0.1 %\n",
+		"answers that polls waited for            answers      total       mean      open\n",
+		"unix:/run/redis/redis.sock                    40     160 ms    4.00 ms         2\n",
 		"access.log                                    31    96.0 ms    3.10 ms     0.1 %\n",
 		"cron-report       /usr/bin/php8.2                               6.20 s      69 %\n",
 		"worker-3          (its own) /srv/api/bin/api-server             2.10 s      23 %\n",

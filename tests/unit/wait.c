@@ -194,6 +194,40 @@ static void test_the_same_twice_is_one(void **state)
 	waits__free(waits);
 }
 
+/* What requests asked a peer, and what threads slept for it, are of one entry; the longest of both counts. */
+static void test_answers(void **state)
+{
+	struct waits *waits = new_waits();
+	struct tp_peer_key key = { .addr = addr_of(AF_INET, "192.0.2.1", 5432) };
+	const struct tp_peer sum = { .answers = 3, .answer_ns = 90 * MS };
+	struct tp_rec_socket socket = { .peer = key.addr };
+	struct report report;
+
+	(void)state;
+	key.addr.port = 80;
+	add_peer(waits, &key, 4, 100 * MS);
+	key.addr.port = 5432;
+	add_peer(waits, &key, 1, MS);
+	assert_int_equal(waits__on_peer(waits, &key, &sum), 0);
+	assert_int_equal(waits__on_unanswered(waits, &socket, 20 * MS), 0);
+	assert_int_equal(waits__on_unanswered(waits, &socket, 10 * MS), 0);
+	socket = (struct tp_rec_socket){ .peer.family = AF_UNIX, .path = "/run/app.sock" };
+	assert_int_equal(waits__on_unanswered(waits, &socket, 5 * MS), 0);
+	report = report_of(waits);
+	assert_int_equal(report.nr_peers, 3);
+	assert_string_equal(report.peers[0].addr, "192.0.2.1:5432"); /* 120 ms */
+	assert_int_equal(report.peers[0].waits, 1);
+	assert_int_equal(report.peers[0].answers, 3);
+	assert_int_equal(report.peers[0].answer_ns, 90 * MS);
+	assert_int_equal(report.peers[0].unanswered, 2);
+	assert_int_equal(report.peers[0].unanswered_ns, 30 * MS);
+	assert_string_equal(report.peers[1].addr, "192.0.2.1:80");
+	assert_int_equal(report.peers[1].answers, 0);
+	assert_string_equal(report.peers[2].addr, "unix:/run/app.sock");
+	assert_int_equal(report.peers[2].unanswered, 1);
+	waits__free(waits);
+}
+
 static void test_the_tail_is_cut(void **state)
 {
 	const uint32_t total = WAITS_MAX_LISTED + 30;
@@ -228,6 +262,7 @@ int main(void)
 		cmocka_unit_test(test_a_path_that_fills_its_field),
 		cmocka_unit_test(test_files),
 		cmocka_unit_test(test_the_same_twice_is_one),
+		cmocka_unit_test(test_answers),
 		cmocka_unit_test(test_the_tail_is_cut),
 	};
 

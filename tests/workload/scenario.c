@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -44,12 +45,14 @@ struct scenario {
 	size_t response_bytes;
 	int piece_pause_ms; /* the client sends its request in two pieces */
 	int read_pause_ms;  /* … and reads the response in small ones */
+	int answer_ms; /* what the backend takes for an answer */
+	bool stopped; /* the clients wait for a SIGCONT before they begin */
 };
 
 static const struct scenario *scenario;
 static pid_t children[MAX_CHILDREN];
 static int nr_children, listener, file = -1;
-static struct sockaddr_in server_addr, backend_addr;
+static struct sockaddr_in server_addr, backend_addr, feed_addr;
 static const char *directory = ".";
 static char response[BIG_BYTES];
 
@@ -199,6 +202,8 @@ static void start_clients(void)
 	if (!in_child("client"))
 		return;
 	close(listener);
+	if (scenario->stopped)
+		raise(SIGSTOP);
 	for (int i = 1; i < scenario->clients; i++)
 		start_thread(client, NULL);
 	client(NULL);
@@ -294,7 +299,7 @@ static void *answer_slowly(void *arg)
 	int fd = (int)(intptr_t)arg;
 
 	while (receive_all(fd, 1, 0)) {
-		sleep_us(20000);
+		sleep_us(scenario->answer_ms * 1000L);
 		if (!send_all(fd, "a", 1))
 			break;
 	}
@@ -302,9 +307,23 @@ static void *answer_slowly(void *arg)
 	return NULL;
 }
 
-static void start_backend(void)
+/* Has something to tell all the time, to whoever asks again each time. */
+static void *answer_later(void *arg)
 {
-	int fd = listen_somewhere(&backend_addr, 128);
+	int fd = (int)(intptr_t)arg;
+
+	while (receive_all(fd, 1, 0)) {
+		sleep_us(3000);
+		if (!send_all(fd, "a", 1))
+			break;
+	}
+	close(fd);
+	return NULL;
+}
+
+static void start_peer(struct sockaddr_in *addr, void *(*answer)(void *arg))
+{
+	int fd = listen_somewhere(addr, 128);
 
 	if (!in_child("backend")) {
 		close(fd);
@@ -312,7 +331,18 @@ static void start_backend(void)
 	}
 	close(listener);
 	for (;;)
-		start_thread(answer_slowly, (void *)(intptr_t)accept(fd, NULL, NULL));
+		start_thread(answer, (void *)(intptr_t)accept(fd, NULL, NULL));
+}
+
+static void start_backend(void)
+{
+	start_peer(&backend_addr, answer_slowly);
+}
+
+static void start_backend_and_feed(void)
+{
+	start_peer(&backend_addr, answer_slowly);
+	start_peer(&feed_addr, answer_later);
 }
 
 static void start_hogs(void)
@@ -409,6 +439,65 @@ static void *serve_by_pool(void *arg)
 	return arg;
 }
 
+/* An event loop that asks the backend for each request, and has a long poll open that belongs to none. */
+#define MAX_FDS 64
+
+static struct {
+	int epoll;
+	int partner[MAX_FDS]; /* the backend's connection of a client's, and the other way round; -1: none */
+	bool is_client[MAX_FDS];
+} loop;
+
+static int watch(int fd)
+{
+	struct epoll_event event = { .events = EPOLLIN, .data.fd = fd };
+
+	if (fd < 0 || fd >= MAX_FDS || epoll_ctl(loop.epoll, EPOLL_CTL_ADD, fd, &event))
+		die("watch");
+	loop.partner[fd] = -1;
+	return fd;
+}
+
+static void pass_on(int fd)
+{
+	int *partner = &loop.partner[fd];
+
+	if (!receive_all(fd, loop.is_client[fd] ? REQUEST_BYTES : 1, 0)) {
+		close(fd);
+		return;
+	}
+	if (loop.is_client[fd] && *partner < 0) {
+		*partner = watch(connect_to(&backend_addr));
+		loop.partner[*partner] = fd;
+	}
+	if (*partner < 0)
+		send_all(fd, "q", 1); /* the long poll goes on */
+	else if (loop.is_client[fd])
+		send_all(*partner, "q", 1);
+	else
+		send_all(*partner, response, scenario->response_bytes);
+}
+
+static void *serve_by_loop(void *arg)
+{
+	struct epoll_event events[8];
+
+	loop.epoll = epoll_create1(EPOLL_CLOEXEC);
+	watch(listener);
+	send_all(watch(connect_to(&feed_addr)), "q", 1);
+	for (;;) {
+		int nr = epoll_wait(loop.epoll, events, 8, -1);
+
+		for (int i = 0; i < nr; i++) {
+			if (events[i].data.fd == listener)
+				loop.is_client[watch(accept(listener, NULL, NULL))] = true;
+			else
+				pass_on(events[i].data.fd);
+		}
+	}
+	return arg;
+}
+
 /* --- --- */
 
 #define PLAIN .backlog = 128, .response_bytes = 64
@@ -421,7 +510,10 @@ static const struct scenario scenarios[] = {
 	{ "stolen", 2, 2, 5, .handle = handle_heavy, .prepare = start_hogs, PLAIN },
 	{ "small", 2, 8, 0, .closing = true, .handle = handle_sleeping, PLAIN },
 	{ "large", 1, 2, 10, .closing = true, .handle = handle_light, .server = serve_by_pool, PLAIN },
-	{ "peer", 4, 3, 0, .handle = handle_asking, .prepare = start_backend, PLAIN },
+	{ "peer", 4, 3, 0, .handle = handle_asking, .prepare = start_backend, .answer_ms = 20, PLAIN },
+	{ "loop", 1, 3, 0, .server = serve_by_loop, .prepare = start_backend_and_feed, .answer_ms = 20, PLAIN },
+	{ "stuck", 1, 3, 0, .server = serve_by_loop, .prepare = start_backend_and_feed, .answer_ms = 600000,
+	  .stopped = true, PLAIN },
 	{ "disk", 3, 2, 0, .handle = handle_writing, .prepare = open_file, PLAIN },
 	{ "overflow", 1, 24, 0, .closing = true, .handle = handle_light, .server = serve_late, .backlog = 4,
 	  .response_bytes = 64 },
@@ -451,7 +543,8 @@ int main(int argc, char **argv)
 	start_clients();
 	for (intptr_t i = 0; i < scenario->threads; i++)
 		start_thread(scenario->server ? scenario->server : serve, (void *)i);
-	printf("{\"type\":\"ready\",\"pid\":%d}\n", getpid());
+	printf("{\"type\":\"ready\",\"pid\":%d,\"backend\":%d,\"feed\":%d}\n", getpid(), ntohs(backend_addr.sin_port),
+	       ntohs(feed_addr.sin_port));
 	fflush(stdout);
 	while (fgets(line, sizeof(line), stdin))
 		;
