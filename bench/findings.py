@@ -43,9 +43,9 @@ class Bench:
     def judge(self, name, wanted, look):
         """In the place of the tests' own: each look counts, unless the machine was not ours."""
         while len(self.counted(name)) < self.round and time.monotonic() < self.end:
-            machine = test_findings.Machine()
+            watch = tp.Watch()
             report = look()
-            taken = machine.taken()
+            taken = watch.taken()
             found = test_findings.findings_of(report)
             ids = [finding["id"] for finding in found]
             self.note(scenario=name, wanted=wanted, ids=ids, strangers_cpus=round(taken, 3),
