@@ -48,7 +48,7 @@ class Bench:
             taken = watch.taken()
             found = test_findings.findings_of(report)
             ids = [finding["id"] for finding in found]
-            self.note(scenario=name, wanted=wanted, ids=ids, strangers_cpus=round(taken, 3),
+            self.note(test=self.test, scenario=name, wanted=wanted, ids=ids, strangers_cpus=round(taken, 3),
                       counts=taken < STRANGERS_CPUS, texts=[finding["text"] for finding in found])
             print("%-16s %s, others used %.2f CPUs%s"
                   % (name, ", ".join(ids), taken, "" if taken < STRANGERS_CPUS else ": does not count"), flush=True)
@@ -57,11 +57,15 @@ class Bench:
     def run(self, tests):
         for self.round in range(1, self.runs + 1):
             for name, function in tests:
+                self.test = name
                 if time.monotonic() >= self.end:
                     return
-                _, skipped, _ = tp._outcome(function)
+                before = len(self.looks)
+                _, skipped, lines = tp._outcome(function)
                 if skipped:
                     print("%s: %s" % (name, skipped), flush=True)
+                elif len(self.looks) == before and not any(look["test"] == name for look in self.looks):
+                    sys.exit("%s: %s" % (name, "\n".join(lines)))
 
     def print_table(self):
         ids = test_findings.IDS
