@@ -68,7 +68,7 @@ bool rule__pool_too_large(const struct finding_facts *f, struct report_finding *
 	finding__add_count(finding, "requests", pool->requests);
 	finding__add_count(finding, "stack_bytes", pool->stack_bytes);
 	finding__add_count(finding, "stack_reserved_bytes", pool->reserved_bytes);
-	finding__say(finding, "%s of %s threads %.*s never had one of %s requests", COUNT(pool->unused, 9),
+	finding__say(finding, "%s of %s threads named %.*s never had one of %s requests", COUNT(pool->unused, 9),
 		     COUNT(pool->threads, 9), TP_COMM_LEN, pool->name, COUNT(pool->requests, 9));
 	if (pool->stack_bytes != TP_UNKNOWN)
 		finding__say(finding, "; their stacks hold %s (%s of address space)", BYTES(pool->stack_bytes),
