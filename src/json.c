@@ -191,6 +191,7 @@ static void put_holders(struct writer *w, struct json_object *o, const struct re
 			known += h->state_ns[j];
 		put_u64(w, to, "tid", h->tid);
 		put_field_text(w, to, "comm", h->comm);
+		put_u64(w, to, "waits", h->waits);
 		put_u64(w, to, "ns", h->ns);
 		put_parts(w, to, "state_ns", known > 0, h->state_ns, TP_NR_STATES);
 		append(w, list, to);

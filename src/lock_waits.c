@@ -12,6 +12,7 @@
 struct holder {
 	uint32_t tid;
 	uint64_t waited_ns; /* for this lock */
+	uint64_t waits;	    /* that others began while it held the lock */
 	uint64_t ns;	    /* that others waited while it held the lock when they began */
 	uint64_t known_ns; /* of ns, with state_ns */
 	uint64_t state_ns[TP_NR_STATES];
@@ -163,6 +164,7 @@ static int add_holder(struct detail *detail, const struct tp_rec_lock *rec)
 		err = get_holder(detail, rec->owner_tid, &holder);
 	if (!holder)
 		return err;
+	holder->waits++;
 	holder->ns += rec->wait_ns;
 	if (rec->knows_holder)
 		add_states(holder, rec);
@@ -217,6 +219,7 @@ static void fill_holder(const struct lock_waits *waits, const struct holder *fro
 	double scale = from->known_ns ? (double)from->ns / (double)from->known_ns : 0;
 
 	to->tid = from->tid;
+	to->waits = from->waits;
 	to->ns = from->ns;
 	for (int i = 0; i < TP_NR_STATES; i++)
 		to->state_ns[i] = (double)from->state_ns[i] * scale;

@@ -41,7 +41,8 @@ struct report_thread {
 struct report_holder {
 	uint32_t tid;
 	char comm[TP_COMM_LEN];		 /* "" where it is not known */
-	uint64_t ns;			 /* of others' waits that found it as the holder; waits at once count each */
+	uint64_t waits;			 /* of others, that found it as the holder */
+	uint64_t ns;			 /* all together; waits at once count each */
 	/* What it did in that time, its own waits for the lock left out; adds up to 0 where it is not known. */
 	uint64_t state_ns[TP_NR_STATES];
 };

@@ -14,6 +14,7 @@ import sys
 import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import owners
 import tp
 from tp import test
 
@@ -167,6 +168,58 @@ def musl():
         others = [l for l in interval["locks"] if l["kind"] != "futex" and not l["name"]]
         tp.assert_at_most("waits for what is no lock", sum(l["wait_ns"]["sum"] for l in others), 20 * MS)
     tp.measure_again(measure, 5)
+
+
+OWNED = ("recursive", "errorcheck", "pi", "robust")
+
+
+def observe_owners(program):
+    workload = tp.Workload(program)
+    profiler = tp.Threadprof("-p", str(workload.pid), "-i", "600")
+    truth = workload.run()
+    report = profiler.stop()
+    workload.end()
+    tp.assert_no_loss(report)
+    return truth, report.last("locks")
+
+
+def assert_owners(program, kinds):
+    truth, locks = observe_owners(program)
+    result, wrong = owners.judge(truth, locks, kinds)
+    for kind in kinds:
+        waits, certain, right = result.get(kind, (0, 0, 0))
+        tp.assert_at_least("%s: waits that the log knows the one owner of" % kind, certain, 20)
+        tp.assert_at_least("%s: right owners of %d waits" % (kind, waits), right, 0.99 * waits - 1)
+    waits, _, right = map(sum, zip(*result.values()))
+    tp.assert_at_least("right owners of %d waits" % waits, right, 0.99 * waits)
+    if right < 0.99 * waits:
+        for line in wrong:
+            tp.note_failure(line)
+    least, most = owners.sleep_of_holders(truth, kinds)
+    # The naps of the log have in them what the sleeper waited for a CPU afterwards.
+    holders = [holder["state_ns"] for lock in locks for holder in lock["holders"]]
+    asleep, on_runq = (sum(states[name] for states in holders) for name in ("sleep", "runq"))
+    tp.assert_at_least("holders asleep or without a CPU", asleep + on_runq, 0.97 * least)
+    tp.assert_at_most("holders asleep", asleep, 1.03 * most)
+    return truth, locks
+
+
+@test("who held the lock: right in 99 % of the waits, by the program's own log, and what the holder did")
+def owner_of_each_wait():
+    tp.measure_again(lambda: assert_owners("owners", OWNED + ("plain", "timed", "writer")), 3)
+
+
+@test("musl: the same for the mutexes that have an owner; the others' owner is not known")
+def owner_of_each_wait_musl():
+    program = compiled("musl-gcc", "-O2", "-D_GNU_SOURCE",
+                       source=os.path.join(tp.ROOT, "tests", "workload", "owners.c"))
+
+    def measure():
+        truth, locks = assert_owners(program, OWNED)
+        others = [owners.find(locks, lock) for lock in truth["locks"] if lock["kind"] not in OWNED]
+        tp.assert_at_least("waits for others", sum(lock["waits"] for lock in others if lock), 100)
+        tp.assert_equal("their holders", [lock["holders"] for lock in others if lock and lock["holders"]], [])
+    tp.measure_again(measure, 3)
 
 
 CXX = r"""

@@ -319,6 +319,7 @@ static void test_waits(void **state)
 	assert_text(o, "locks.0.stack.1", "handle_order(Order&) (orders.cc:112)");
 	assert_u64(o, "locks.0.holders.0.tid", 4250);
 	assert_text(o, "locks.0.holders.0.comm", "worker-7");
+	assert_u64(o, "locks.0.holders.0.waits", 70000);
 	assert_u64(o, "locks.0.holders.0.ns", 63800000000);
 	assert_u64(o, "locks.0.holders.0.state_ns.disk", 47850000000);
 	assert_null_at(o, "locks.1.site");

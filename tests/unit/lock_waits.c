@@ -98,6 +98,7 @@ static void test_the_longest_held_comes_first(void **state)
 	lock = filled(waits, MUTEX, TP_LOCK_MUTEX);
 	assert_int_equal(lock.nr_holders, REPORT_MAX_HOLDERS);
 	assert_int_equal(lock.holders[0].tid, 1);
+	assert_int_equal(lock.holders[0].waits, 2);
 	assert_int_equal(lock.holders[0].ns, 7 * MS);
 	assert_int_equal(lock.holders[1].tid, 5);
 	assert_int_equal(lock.holders[2].tid, 4);

@@ -152,7 +152,7 @@ static inline void sample__fill_waits(struct sample *s)
 	s->locks[0].nr_stack = 2;
 	s->locks[0].timeouts = 3;
 	s->locks[0].holders[0] = (struct report_holder){
-		.tid = 4250, .comm = "worker-7", .ns = 63800000000,
+		.tid = 4250, .comm = "worker-7", .waits = 70000, .ns = 63800000000,
 		.state_ns = { [TP_DISK] = 47850000000, [TP_CPU] = 15950000000 },
 	};
 	s->locks[0].nr_holders = 1;
