@@ -21,6 +21,13 @@ struct {
 	__type(value, struct tp_lock_calls);
 } lock_calls SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 32768);
+	__type(key, struct tp_lock_length_key);
+	__type(value, __u64);
+} lock_lengths SEC(".maps");
+
 struct tp_lock_guard lock_guard;
 
 /* Of threadprof itself, while it measures what a call costs. */
@@ -117,6 +124,38 @@ int lock_call_enter(struct pt_regs *ctx)
 	return 0;
 }
 
+/* The begin of the bucket that @ns is in: see struct tp_lock_length_key. */
+static __always_inline __u64 bucket_begin(__u64 ns)
+{
+	__u64 rest = ns >> 6;
+	__u32 shift = 0;
+
+#pragma unroll
+	for (__u32 step = 32; step; step /= 2) {
+		if (rest >> step) {
+			rest >>= step;
+			shift += step;
+		}
+	}
+	return ns >> shift << shift;
+}
+
+static __always_inline void call__add_length(const struct lock_call *call, __u64 ns)
+{
+	struct tp_lock_length_key key = { .addr = call->addr, .length_ns = bucket_begin(ns), .tgid = call->tgid,
+					  .kind = call->kind, .epoch = epoch };
+	__u64 *count = bpf_map_lookup_elem(&lock_lengths, &key), none = 0;
+
+	if (!count) {
+		bpf_map_update_elem(&lock_lengths, &key, &none, BPF_NOEXIST);
+		count = bpf_map_lookup_elem(&lock_lengths, &key);
+	}
+	if (count)
+		__sync_fetch_and_add(count, 1);
+	else
+		loss__count(TP_LOSS_DETAIL_MAP);
+}
+
 static __always_inline void call__add(const struct lock_call *call, bool got_it, __u64 ns)
 {
 	struct tp_lock_key key = { .addr = call->addr, .tgid = call->tgid, .kind = call->kind, .epoch = epoch };
@@ -130,6 +169,7 @@ static __always_inline void call__add(const struct lock_call *call, bool got_it,
 			return;
 		}
 	}
+	call__add_length(call, ns);
 	__sync_fetch_and_add(&sum->calls, 1);
 	__sync_fetch_and_add(&sum->call_ns, ns);
 	if (ns > sum->max_ns)

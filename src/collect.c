@@ -363,6 +363,14 @@ static void on_lock_calls(void *context, const void *key, const void *value)
 		collector->profile.out_of_memory++;
 }
 
+static void on_lock_length(void *context, const void *key, const void *value)
+{
+	struct collector *collector = context;
+
+	if (lock_calls__on_length(collector->profile.lock_calls, key, *(const uint64_t *)value))
+		collector->profile.out_of_memory++;
+}
+
 static void on_peer(void *context, const void *key, const void *value)
 {
 	struct collector *collector = context;
@@ -406,6 +414,7 @@ static int take_sums(struct collector *collector, uint32_t epoch)
 	static const session_sum_fn takers[NR_SUMS] = {
 		[SUMS_LOCKS] = on_lock,
 		[SUMS_LOCK_CALLS] = on_lock_calls,
+		[SUMS_LOCK_LENGTHS] = on_lock_length,
 		[SUMS_PEERS] = on_peer,
 		[SUMS_FILES] = on_file,
 		[SUMS_THIEVES] = on_thief,

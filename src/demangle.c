@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "demangle_rust.h"
+
 /* Each reference back can double the text: a name made for it would fill the memory. */
 #define MAX_REFERENCES 40
 #define MAX_LENGTH 1024
@@ -75,6 +77,8 @@ void demangle(char *out, size_t size, const char *name)
 	char *plain = NULL;
 	int status;
 
+	if (demangle_rust(out, size, name))
+		return;
 	if (!strncmp(name, "_Z", 2) && harmless(name)) {
 		find = find_demangler();
 		if (find)

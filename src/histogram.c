@@ -59,15 +59,21 @@ static void note_extremes(struct histogram *h, uint64_t min, uint64_t max)
 
 int histogram__add(struct histogram *h, uint64_t value)
 {
-	unsigned int row = value_row(value);
-	int err = need_row(h, row);
+	return histogram__add_many(h, value, 1);
+}
 
-	if (err)
+int histogram__add_many(struct histogram *h, uint64_t value, uint64_t count)
+{
+	unsigned int row = value_row(value);
+	uint64_t sum;
+	int err = count ? need_row(h, row) : 0;
+
+	if (err || !count)
 		return err;
 	note_extremes(h, value, value);
-	h->rows[row][value_column(value, row)]++;
-	h->count++;
-	h->sum = add_saturated(h->sum, value);
+	h->rows[row][value_column(value, row)] += count;
+	h->count += count;
+	h->sum = add_saturated(h->sum, __builtin_mul_overflow(value, count, &sum) ? UINT64_MAX : sum);
 	return 0;
 }
 

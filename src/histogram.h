@@ -30,6 +30,9 @@ struct histogram {
 /* Counts @value. Returns 0, or -ENOMEM and counts nothing. */
 int histogram__add(struct histogram *h, uint64_t value);
 
+/* The same for @count values. */
+int histogram__add_many(struct histogram *h, uint64_t value, uint64_t count);
+
 /* Adds all of @from to @to. Returns 0, or -ENOMEM and adds nothing. */
 int histogram__merge(struct histogram *to, const struct histogram *from);
 

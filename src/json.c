@@ -8,23 +8,23 @@
 #include "json_value.h"
 
 /*
- * The waits for a lock in the shape of a histogram. The totals are of the interval; percentiles and buckets, where
- * they are known, of the waits that ended in it.
+ * Waits for a lock or calls for it in the shape of a histogram. The totals are of the interval; percentiles and
+ * buckets are those of @h, and not known without it.
  */
-static void put_waits(struct writer *w, struct json_object *o, const char *key, const struct report_lock *l)
+static void put_totals(struct writer *w, struct json_object *o, const char *key, uint64_t count, uint64_t sum_ns,
+		       uint64_t max_ns, const struct histogram *h)
 {
-	uint64_t waits = l->waits, wait_ns = l->wait_ns, max_ns = l->max_ns;
-	bool have = l->wait && l->wait->count;
+	bool have = h && h->count;
 	struct json_object *to = new_object(w);
 
-	put_u64(w, to, "count", waits);
-	put_u64(w, to, "sum", wait_ns);
-	put_u64_if(w, to, "mean", waits > 0, waits ? wait_ns / waits : 0);
-	put_u64_if(w, to, "p50", have, have ? histogram__percentile(l->wait, 50) : 0);
-	put_u64_if(w, to, "p90", have, have ? histogram__percentile(l->wait, 90) : 0);
-	put_u64_if(w, to, "p99", have, have ? histogram__percentile(l->wait, 99) : 0);
-	put_u64_if(w, to, "max", waits > 0, max_ns);
-	put(w, to, "buckets", have ? new_buckets(w, l->wait) : NULL);
+	put_u64(w, to, "count", count);
+	put_u64(w, to, "sum", sum_ns);
+	put_u64_if(w, to, "mean", count > 0, count ? sum_ns / count : 0);
+	put_u64_if(w, to, "p50", have, have ? histogram__percentile(h, 50) : 0);
+	put_u64_if(w, to, "p90", have, have ? histogram__percentile(h, 90) : 0);
+	put_u64_if(w, to, "p99", have, have ? histogram__percentile(h, 99) : 0);
+	put_u64_if(w, to, "max", count > 0, max_ns);
+	put(w, to, "buckets", have ? new_buckets(w, h) : NULL);
 	put(w, o, key, to);
 }
 
@@ -211,20 +211,15 @@ static void put_stack(struct writer *w, struct json_object *o, const struct repo
 static void put_lock_calls(struct writer *w, struct json_object *o, const struct report_lock_calls *c)
 {
 	bool have = c->calls > 0;
-	struct json_object *latency = NULL;
 
 	put_u64_if(w, o, "acquisitions", have, c->calls - c->failed);
 	put_u64_if(w, o, "failed", have, c->failed);
 	put_u64_if(w, o, "contended", have, c->contended);
 	put_double_if(w, o, "contended_ratio", have, (double)c->contended / (double)c->calls);
-	if (have) {
-		latency = new_object(w);
-		put_u64(w, latency, "count", c->calls);
-		put_u64(w, latency, "sum", c->call_ns);
-		put_u64(w, latency, "mean", c->call_ns / c->calls);
-		put_u64(w, latency, "max", c->max_ns);
-	}
-	put(w, o, "latency_ns", latency);
+	if (have)
+		put_totals(w, o, "latency_ns", c->calls, c->call_ns, c->max_ns, c->length);
+	else
+		put_null(w, o, "latency_ns");
 }
 
 static struct json_object *new_lock_probes(struct writer *w, const struct report *r)
@@ -263,7 +258,7 @@ static struct json_object *new_locks(struct writer *w, const struct report *r)
 		put_u64(w, o, "waits", l->waits);
 		put_u64_if(w, o, "timeouts", l->timeouts != TP_UNKNOWN, l->timeouts);
 		put_u64_if(w, o, "interrupted", l->interrupted != TP_UNKNOWN, l->interrupted);
-		put_waits(w, o, "wait_ns", l);
+		put_totals(w, o, "wait_ns", l->waits, l->wait_ns, l->max_ns, l->wait);
 		put_lock_calls(w, o, &l->calls);
 		put_u64_if(w, o, "owner_tid", l->owner_tid != 0, l->owner_tid);
 		put_holders(w, o, l);

@@ -14,10 +14,19 @@ struct entry {
 	struct tp_lock_calls sum;
 };
 
+struct length {
+	struct tp_lock_length_key key;
+	uint64_t count;
+};
+
 struct lock_calls {
 	struct entry *list;
 	size_t nr;
 	size_t capacity;
+	struct length *lengths;
+	size_t nr_lengths;
+	size_t lengths_capacity;
+	struct histogram histograms[LOCKS_MAX_LISTED]; /* of the locks that are reported */
 	struct report_lock *report;
 	size_t nr_report;
 };
@@ -31,7 +40,10 @@ void lock_calls__free(struct lock_calls *calls)
 {
 	if (!calls)
 		return;
+	for (size_t i = 0; i < LOCKS_MAX_LISTED; i++)
+		histogram__free(&calls->histograms[i]);
 	free(calls->list);
+	free(calls->lengths);
 	free(calls->report);
 	free(calls);
 }
@@ -44,6 +56,17 @@ int lock_calls__on_sum(struct lock_calls *calls, const struct tp_lock_key *key, 
 		return -ENOMEM;
 	calls->list = grown;
 	calls->list[calls->nr++] = (struct entry){ .key = *key, .sum = *sum };
+	return 0;
+}
+
+int lock_calls__on_length(struct lock_calls *calls, const struct tp_lock_length_key *key, uint64_t count)
+{
+	struct length *grown = array__grow(calls->lengths, calls->nr_lengths, &calls->lengths_capacity, sizeof(*grown));
+
+	if (!grown)
+		return -ENOMEM;
+	calls->lengths = grown;
+	calls->lengths[calls->nr_lengths++] = (struct length){ .key = *key, .count = count };
 	return 0;
 }
 
@@ -130,6 +153,31 @@ static int find_entry(const void *lock, const void *entry)
 	return compare_lock(l->tgid, l->addr, l->kind, &e->key);
 }
 
+/* The lengths of the calls for the locks that are listed. */
+static int fill_histograms(struct lock_calls *calls)
+{
+	for (size_t i = 0; i < calls->nr_report; i++) {
+		struct report_lock *lock = &calls->report[i];
+		struct histogram *h = &calls->histograms[i];
+
+		histogram__reset(h);
+		for (size_t j = 0; j < calls->nr_lengths && lock->calls.calls; j++) {
+			const struct tp_lock_length_key *key = &calls->lengths[j].key;
+
+			if (key->addr != lock->addr || key->tgid != lock->tgid || key->kind != lock->kind)
+				continue;
+			if (histogram__add_many(h, key->length_ns, calls->lengths[j].count))
+				return -ENOMEM;
+		}
+		/* What came are begins of buckets. */
+		if (lock->calls.max_ns > h->max)
+			h->max = lock->calls.max_ns;
+		if (h->count)
+			lock->calls.length = h;
+	}
+	return 0;
+}
+
 int lock_calls__report(struct lock_calls *calls, struct report *report)
 {
 	struct report_lock *list;
@@ -168,7 +216,7 @@ int lock_calls__report(struct lock_calls *calls, struct report *report)
 		calls->nr_report = LOCKS_MAX_LISTED;
 	report->locks = list;
 	report->nr_locks = calls->nr_report;
-	return 0;
+	return fill_histograms(calls);
 }
 
 struct report_lock *lock_calls__list(struct lock_calls *calls, size_t *count)
@@ -180,5 +228,6 @@ struct report_lock *lock_calls__list(struct lock_calls *calls, size_t *count)
 void lock_calls__next(struct lock_calls *calls)
 {
 	calls->nr = 0;
+	calls->nr_lengths = 0;
 	calls->nr_report = 0;
 }

@@ -19,6 +19,9 @@ void lock_calls__free(struct lock_calls *calls);
 /* The calls for one lock that ended in this interval. -ENOMEM, or 0. */
 int lock_calls__on_sum(struct lock_calls *calls, const struct tp_lock_key *key, const struct tp_lock_calls *sum);
 
+/* How many of them took about so long. -ENOMEM, or 0. */
+int lock_calls__on_length(struct lock_calls *calls, const struct tp_lock_length_key *key, uint64_t count);
+
 /*
  * Completes report->locks, which locks__report() has filled: where calls were seen, waits and their time are
  * those of the calls (from begin to return), beside waits outside of any call. Without calls it leaves the

@@ -158,6 +158,7 @@ static int calibrate(struct lock_probes *probes)
 	guard->paid_until_ns = 0;
 	guard->price_ns = probes->call_cost_ns / probes->max_ratio;
 	session__take_sums(probes->session, SUMS_LOCK_CALLS, 0, ignore_sum, NULL);
+	session__take_sums(probes->session, SUMS_LOCK_LENGTHS, 0, ignore_sum, NULL);
 	log__debug("a probed call of a lock function costs %" PRIu64 " ns here", probes->call_cost_ns);
 	return err;
 }

@@ -115,6 +115,7 @@ static void choose_locks(struct session *session, const struct session_config *c
 
 	skel->rodata->counts_locks = config->locks != LOCKS_OFF;
 	bpf_map__set_autocreate(skel->maps.lock_calls, has_calls);
+	bpf_map__set_autocreate(skel->maps.lock_lengths, has_calls);
 	session->has_uprobe_multi = has_calls && uprobe__has_multi() &&
 				    (!config->refuse || strcmp(config->refuse, "uprobe_multi"));
 	if (!session->has_uprobe_multi)

@@ -151,8 +151,8 @@ uint64_t session__nr_events(const struct session *session);
 /* Ends an epoch and returns its number: the sums of waits go to the next one. */
 uint32_t session__next_epoch(struct session *session);
 
-/* The sums of waits by lock, of calls by lock, of waits by peer, file and CPU thief. */
-enum session_sums { SUMS_LOCKS, SUMS_LOCK_CALLS, SUMS_PEERS, SUMS_FILES, SUMS_THIEVES, NR_SUMS };
+/* The sums of waits by lock, of calls by lock, and by lock and length, of waits by peer, file and CPU thief. */
+enum session_sums { SUMS_LOCKS, SUMS_LOCK_CALLS, SUMS_LOCK_LENGTHS, SUMS_PEERS, SUMS_FILES, SUMS_THIEVES, NR_SUMS };
 
 typedef void (*session_sum_fn)(void *context, const void *key, const void *value);
 

@@ -163,6 +163,8 @@ static struct bpf_map *sums_map(const struct session *session, enum session_sums
 		return session->skel->maps.locks;
 	case SUMS_LOCK_CALLS:
 		return session->skel->maps.lock_calls;
+	case SUMS_LOCK_LENGTHS:
+		return session->skel->maps.lock_lengths;
 	case SUMS_PEERS:
 		return session->skel->maps.peers;
 	case SUMS_FILES:
@@ -178,6 +180,8 @@ static uint32_t epoch_of(enum session_sums which, const void *key)
 	case SUMS_LOCKS:
 	case SUMS_LOCK_CALLS:
 		return ((const struct tp_lock_key *)key)->epoch;
+	case SUMS_LOCK_LENGTHS:
+		return ((const struct tp_lock_length_key *)key)->epoch;
 	case SUMS_PEERS:
 		return ((const struct tp_peer_key *)key)->epoch;
 	case SUMS_FILES:
@@ -209,7 +213,8 @@ int session__take_sums(struct session *session, enum session_sums which, uint32_
 		       void *context)
 {
 	const struct bpf_map *map = sums_map(session, which);
-	bool is_there = which != SUMS_LOCK_CALLS || !session->part_error[SESSION_LOCK_CALLS];
+	bool is_of_calls = which == SUMS_LOCK_CALLS || which == SUMS_LOCK_LENGTHS;
+	bool is_there = !is_of_calls || !session->part_error[SESSION_LOCK_CALLS];
 	struct sum_walk walk = {
 		.which = which, .epoch = epoch, .map_fd = bpf_map__fd(map), .fn = fn, .context = context,
 	};

@@ -44,7 +44,7 @@ bool site__is_internal(const struct symbols_frame *frame)
 		"__cp_", "__lock", "__wait", "__rwlock", "cnd_", "mtx_", "__cnd_", "__mtx_", "clone", "__clone",
 		/* C++ and Rust */
 		"std::", "__gthread", "__gnu_cxx::", "boost::condition_variable", "boost::mutex", "core::sync",
-		"parking_lot", "<std::", "lock_api::",
+		"parking_lot", "<std::", "<core::", "<parking_lot", "<lock_api::", "lock_api::",
 		/* CPython */
 		"PyCOND_", "take_gil", "drop_gil", "PyThread_acquire_lock", "PyThread_release_lock", "PyEval_RestoreThread",
 		"PyEval_AcquireThread", "PyEval_AcquireLock", "PyGILState_Ensure", "_PyMutex_", "PyMutex_",

@@ -6,7 +6,7 @@
 #include "text_page.h"
 
 #define MAX_NAME_COLUMNS 72
-#define NUMBER_COLUMNS (8 + 11 + 11 + 11 + 10)
+#define NUMBER_COLUMNS (8 + 10 + 11 + 9 + 9 + 9)
 
 /* Words of ours that may take several lines. */
 static void write_wrapped(struct page *p, const char *text)
@@ -49,10 +49,11 @@ static void write_lock(struct page *p, const struct report_lock *lock, size_t na
 		line__add(l, "0x%" PRIx64, lock->addr);
 	line__pad(l, name_columns);
 	line__right(l, 8, tp_lock_kind_name(lock->kind));
-	line__right(l, 11, COUNT(calls->calls - calls->failed, 9));
+	line__right(l, 10, COUNT(calls->calls - calls->failed, 9));
 	line__right(l, 11, PERCENT((double)calls->contended, (double)calls->calls));
-	line__right(l, 11, DURATION(calls->call_ns / calls->calls));
-	line__right(l, 10, DURATION(calls->max_ns));
+	line__right(l, 9, DURATION(calls->call_ns / calls->calls));
+	line__right(l, 9, calls->length ? DURATION(histogram__percentile(calls->length, 99)) : DASH);
+	line__right(l, 9, DURATION(calls->max_ns));
 	page__end_line(p);
 }
 
@@ -73,10 +74,11 @@ void page__write_lock_calls(struct page *p)
 			name_columns = name_columns < MAX_NAME_COLUMNS ? name_columns : MAX_NAME_COLUMNS;
 			line__pad(l, name_columns);
 			line__right(l, 8, "kind");
-			line__right(l, 11, "acquired");
+			line__right(l, 10, "acquired");
 			line__right(l, 11, "contended");
-			line__right(l, 11, "mean");
-			line__right(l, 10, "max");
+			line__right(l, 9, "mean");
+			line__right(l, 9, "p99");
+			line__right(l, 9, "max");
 			page__end_line(p);
 		}
 		write_lock(p, &r->locks[i], name_columns);

@@ -350,6 +350,19 @@ struct tp_lock_calls {
 	__u64 seen_wait_ns;
 };
 
+/*
+ * Key of a count of the same calls (__u64) by their length, which is rounded down to the begin of its bucket in a
+ * histogram: src/histogram.h, 64 buckets to each power of two.
+ */
+struct tp_lock_length_key {
+	__u64 addr;
+	__u64 length_ns;
+	__u32 tgid;
+	__u32 kind; /* enum tp_lock_kind */
+	__u32 epoch;
+	__u32 pad;
+};
+
 #define TP_LOCK_BYTES 64 /* pthread_rwlock_t, the largest lock there is, has 56 */
 
 /* Keeps what probes on lock functions cost below a limit. Written by both sides. */
@@ -453,6 +466,7 @@ TP_ASSERT_SIZE(struct tp_rec_lock, 128);
 TP_ASSERT_SIZE(struct tp_rec_stack, 336 + TP_STACK_BYTES);
 TP_ASSERT_SIZE(struct tp_lock, 40);
 TP_ASSERT_SIZE(struct tp_lock_calls, 64);
+TP_ASSERT_SIZE(struct tp_lock_length_key, 32);
 TP_ASSERT_SIZE(struct tp_lock_guard, 40);
 
 #endif /* THREADPROF_H */

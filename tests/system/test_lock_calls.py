@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause)
 """Calls of lock functions (--locks=uprobe), and that looking at them harms nobody."""
 import os
-import statistics
 import subprocess
 import sys
 import time
@@ -41,36 +40,52 @@ def observe(start, *options):
     return truth["locks"], report
 
 
-def is_exact(truth, report):
-    seen = locks_by_addr(report)
-    locks = [(t, seen.get(int(t["addr"], 16))) for t in truth]
-    return all(lock and lock["waits"] == lock["contended"] == t["waits"] and
-               abs(lock["wait_ns"]["sum"] / t["wait_ns"] - 1) < 0.01 for t, lock in locks)
+def assert_lock(t, lock, names):
+    for key in ("kind", "acquisitions", "failed", "waits") + (("name",) if names else ()):
+        tp.assert_equal("%s: %s" % (t["name"], key), lock[key], t[key])
+    tp.assert_equal("%s: contended" % t["name"], lock["contended"], t["waits"])
+    # A thread may lose its CPU between its look at the clock and its call, and the kernel says how long at most.
+    wait_ns = lock["wait_ns"]["sum"]
+    tp.assert_at_least("%s: time waited" % t["name"], wait_ns, 0.99 * (t["wait_ns"] - t["run_delay_ns"]))
+    tp.assert_at_most("%s: time waited" % t["name"], wait_ns, 1.01 * t["wait_ns"])
+    assert_lengths(t, lock)
 
 
-def assert_exact(truth, report, names=True):
+def assert_lengths(t, lock):
+    """Every call is in the histogram; those that slept are the longest ones."""
+    calls = t["acquisitions"] + t["failed"]
+    lengths = lock["latency_ns"]
+    tp.assert_equal("%s: calls" % t["name"], lengths["count"], calls)
+    tp.assert_equal("%s: calls in buckets" % t["name"], sum(count for _, count in lengths["buckets"]), calls)
+    longest, rest = 0, t["waits"]
+    for upper, count in reversed(lengths["buckets"]):
+        longest += upper * min(count, rest)
+        rest -= min(count, rest)
+    tp.assert_close("%s: the longest calls" % t["name"], longest, lock["wait_ns"]["sum"], rel=0.017, abs_ns=0)
+    tp.assert_at_most("%s: p50" % t["name"], lengths["p50"], lengths["p99"])
+    tp.assert_at_most("%s: p99" % t["name"], lengths["p99"], lengths["max"])
+
+
+def assert_exact(truth, report, names):
     seen = locks_by_addr(report)
     for t in truth:
         lock = seen.get(int(t["addr"], 16))
-        if not lock:
+        if lock:
+            assert_lock(t, lock, names)
+        else:
             tp.note_failure("%s: not there" % t["name"])
-            continue
-        for key in ("kind", "acquisitions", "failed", "waits") + (("name",) if names else ()):
-            tp.assert_equal("%s: %s" % (t["name"], key), lock[key], t[key])
-        tp.assert_equal("%s: contended" % t["name"], lock["contended"], t["waits"])
-        tp.assert_close("%s: time waited" % t["name"], lock["wait_ns"]["sum"], t["wait_ns"], rel=0.01, abs_ns=0)
     tp.assert_equal("lost calls", report.lost()["lock_calls"], 0)
 
 
 def check_exact(start, *options, names=True):
-    # A thread that loses its CPU between its look at the clock and its call spoils a run: the time is too long,
-    # or a call with a time limit has no time left to sleep in.
-    for _ in range(TRIES):
+    reports = []
+
+    def measure():
         truth, report = observe(start, *(ALL + options))
-        if is_exact(truth, report):
-            break
-    assert_exact(truth, report, names)
-    return report
+        reports.append(report)
+        assert_exact(truth, report, names)
+    tp.measure_again(measure, TRIES, is_excused=lambda line: ": time waited" in line)
+    return reports[-1]
 
 
 def locks_feature(report):
@@ -148,6 +163,15 @@ def rates(slices, begin_ns, end_ns):
     return [pairs * 1e9 / cpu_ns for at_ns, cpu_ns, pairs in slices if begin_ns <= at_ns and at_ns + 2e7 < end_ns]
 
 
+def speed(slices, windows):
+    """
+    What others do to the machine slows some slices down, and none is faster than the lock. What costs something at
+    each pair is in every slice.
+    """
+    of_slices = sorted(rate for window in windows for rate in rates(slices, *window))
+    return of_slices[len(of_slices) * 9 // 10] if of_slices else 0
+
+
 def run_flood(nr_windows=6, window_s=0.25):
     """Slices; windows without and with threadprof by turns; the report of --locks=uprobe, its begin and end."""
     workload = tp.Workload("flood")
@@ -172,31 +196,31 @@ def run_flood(nr_windows=6, window_s=0.25):
     return slices, windows, report, begin_ns, end_ns
 
 
-def judge_flood(slices, windows, begin_ns, end_ns):
-    """Speed with threadprof as a share of that without; CPU time at less than half speed; speed after that."""
-    base, beside = [statistics.median([r for w in windows[on] for r in rates(slices, *w)]) for on in (False, True)]
+def assert_speeds(slices, windows, begin_ns, end_ns):
+    base = speed(slices, windows[False])
+    tp.assert_at_least("speed beside threadprof", speed(slices, windows[True]) / base, 0.99)
     slow = [s for s in slices if s[0] >= begin_ns and s[2] * 1e9 / s[1] < base / 2]
-    after_ns = min(begin_ns + 600e6, end_ns - 200e6) if not slow else slow[-1][0] + 20e6
-    after = rates(slices, after_ns, end_ns)
-    return beside / base, sum(s[1] for s in slow), statistics.median(after) / base if after else 0
+    after_ns = slow[-1][0] + 20e6 if slow else begin_ns
+    tp.assert_at_least("speed after the probes have gone", speed(slices, [(after_ns, end_ns)]) / base, 0.99)
+    slow_ns = sum(s[1] for s in slow)
+    tp.assert_at_least("time with probes", slow_ns, 1)
+    tp.assert_at_most("time with probes", slow_ns, 500e6)
 
 
 @test("50 million pairs a second: as fast as ever, and --locks=uprobe lets go at once")
 def flood():
-    for _ in range(TRIES + 2):
+    reports = []
+
+    def measure():
         slices, windows, report, begin_ns, end_ns = run_flood()
-        beside, slow_ns, after = judge_flood(slices, windows, begin_ns, end_ns)
-        if beside >= 0.99 and after >= 0.99:
-            break
-    tp.assert_at_least("speed beside threadprof", beside, 0.99)
-    tp.assert_at_least("speed after the probes have gone", after, 0.99)
-    tp.assert_at_least("time with probes", slow_ns, 1)
-    tp.assert_at_most("time with probes", slow_ns, 500e6)
-    feature = locks_feature(report)
+        reports.append(report)
+        assert_speeds(slices, windows, begin_ns, end_ns)
+    tp.measure_again(measure, TRIES + 2, is_excused=lambda line: line.startswith(("speed", "time with")))
+    feature = locks_feature(reports[-1])
     tp.assert_equal("state", feature["state"], "fallback")
     tp.assert_true("the reason", "cost more than 5.0 % of a CPU" in feature["reason"])
-    tp.assert_equal("probes are in", report.last("lock_probes.active"), False)
-    tp.assert_equal("reason in the report", report.last("lock_probes.reason"), feature["reason"])
+    tp.assert_equal("probes are in", reports[-1].last("lock_probes.active"), False)
+    tp.assert_equal("reason in the report", reports[-1].last("lock_probes.reason"), feature["reason"])
 
 
 @test("the text says that the probes were taken away")

@@ -361,13 +361,16 @@ static void test_waits(void **state)
 
 static void test_lock_calls(void **state)
 {
+	struct histogram length = HISTOGRAM_INIT;
 	struct sample s;
 	struct json_object *o;
 
 	(void)state;
 	sample__init(&s);
+	assert_int_equal(histogram__add_many(&length, 63, 1000), 0);
 	s.locks[0].calls = (struct report_lock_calls){ .calls = 1000, .failed = 10, .contended = 250, .call_ns = 5000000,
-						       .max_ns = 900000 };
+						       .max_ns = 900000, .length = &length };
+	s.locks[2].calls = (struct report_lock_calls){ .calls = 1 };
 	s.r.lock_probes = (struct report_lock_probes){ .are_asked_for = true, .are_in = true, .calls = 1001,
 						       .call_cost_ns = 11000, .cost_ns = 11011000, .reason = "" };
 	o = interval(&s.r);
@@ -378,7 +381,11 @@ static void test_lock_calls(void **state)
 	assert_u64(o, "locks.0.latency_ns.count", 1000);
 	assert_u64(o, "locks.0.latency_ns.sum", 5000000);
 	assert_u64(o, "locks.0.latency_ns.mean", 5000);
+	assert_u64(o, "locks.0.latency_ns.p50", 63);
+	assert_u64(o, "locks.0.latency_ns.p99", 63);
 	assert_u64(o, "locks.0.latency_ns.max", 900000);
+	assert_u64(o, "locks.0.latency_ns.buckets.0.1", 1000);
+	assert_null_at(o, "locks.2.latency_ns.p99");
 	/* of this one no call was seen */
 	assert_null_at(o, "locks.1.acquisitions");
 	assert_null_at(o, "locks.1.latency_ns");
@@ -395,6 +402,7 @@ static void test_lock_calls(void **state)
 	assert_null_at(o, "lock_probes.cost_ns");
 	assert_text(o, "lock_probes.reason", "the kernel says no");
 	json_object_put(o);
+	histogram__free(&length);
 	sample__free(&s);
 }
 

@@ -128,6 +128,48 @@ static void test_sums_of_two_epochs_are_one(void **state)
 	lock_calls__free(calls);
 }
 
+static void add_length(struct lock_calls *calls, uint64_t addr, uint32_t epoch, uint64_t ns, uint64_t count)
+{
+	const struct tp_lock_length_key key = {
+		.addr = addr, .length_ns = ns, .tgid = TGID, .kind = TP_LOCK_MUTEX, .epoch = epoch,
+	};
+
+	assert_int_equal(lock_calls__on_length(calls, &key, count), 0);
+}
+
+static void test_lengths_of_two_epochs_are_one_histogram(void **state)
+{
+	struct lock_calls *calls = lock_calls__new();
+	struct report report = { .have_locks = true };
+	const struct histogram *length;
+
+	(void)state;
+	add(calls, MUTEX, 1, (struct tp_lock_calls){ .calls = 100, .call_ns = 3 * MS, .max_ns = 1005000 });
+	add(calls, 0x1000, 1, (struct tp_lock_calls){ .calls = 1, .call_ns = 10 });
+	add_length(calls, MUTEX, 1, 20, 90);
+	add_length(calls, MUTEX, 2, 20, 8);
+	add_length(calls, MUTEX, 2, 999424, 2);
+	add_length(calls, 0x3000, 2, 5, 1);
+	assert_int_equal(lock_calls__report(calls, &report), 0);
+	assert_int_equal(report.locks[0].addr, MUTEX);
+	length = report.locks[0].calls.length;
+	assert_non_null(length);
+	assert_int_equal(length->count, 100);
+	assert_int_equal(histogram__percentile(length, 98), 20);
+	assert_int_equal(histogram__percentile(length, 99), 1005000);
+	assert_int_equal(length->max, 1005000);
+	assert_null(report.locks[1].calls.length);
+	/* nothing of it is left for the next interval */
+	lock_calls__next(calls);
+	report = (struct report){ .have_locks = true };
+	add(calls, MUTEX, 3, (struct tp_lock_calls){ .calls = 1, .max_ns = 7 });
+	add_length(calls, MUTEX, 3, 7, 1);
+	assert_int_equal(lock_calls__report(calls, &report), 0);
+	assert_int_equal(report.locks[0].calls.length->count, 1);
+	assert_int_equal(report.locks[0].calls.length->max, 7);
+	lock_calls__free(calls);
+}
+
 static void test_the_list_is_bounded(void **state)
 {
 	struct lock_calls *calls = lock_calls__new();
@@ -150,6 +192,7 @@ int main(void)
 		cmocka_unit_test(test_a_wait_counts_once),
 		cmocka_unit_test(test_locks_that_were_always_free),
 		cmocka_unit_test(test_sums_of_two_epochs_are_one),
+		cmocka_unit_test(test_lengths_of_two_epochs_are_one_histogram),
 		cmocka_unit_test(test_the_list_is_bounded),
 	};
 

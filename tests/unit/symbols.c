@@ -345,6 +345,37 @@ static void test_cxx_names(void **state)
 	symbols__free(symbols);
 }
 
+static void test_rust_names(void **state)
+{
+	static const char *const names[][2] = {
+		{ "_RNvNtCs1234_7mycrate3foo3bar", "mycrate::foo::bar" },
+		{ "_RNvMNtNtNtNtCsjrHSEGnQ3l9_3std3sys4sync5mutex5futexNtB2_5Mutex14lock_contended",
+		  "<std::sys::sync::mutex::futex::Mutex>::lock_contended" },
+		{ "_RNvXs2a_NtCsjrHSEGnQ3l9_3std4pathNtB6_16StripPrefixErrorNtNtCsgEmfK2I1SDS_4core3fmt5Debug3fmt",
+		  "<std::path::StripPrefixError as core::fmt::Debug>::fmt" },
+		/* closures in closures; generic arguments are left out */
+		{ "_RNCNCNCNvNtCsjrHSEGnQ3l9_3std2rt19lang_start_internal00s_0B9_",
+		  "std::rt::lang_start_internal::{closure}::{closure}::{closure}" },
+		{ "_RINvNtCsgEmfK2I1SDS_4core3ptr13drop_in_placeNtNtNtCslNYArtu3iFV_5alloc3ffi5c_str8NulErrorE",
+		  "core::ptr::drop_in_place" },
+		{ "_RNvNtCs1234_7mycrate3foo3bar.llvm.4711", "mycrate::foo::bar" },
+		/* none, cut, and one that refers to itself */
+		{ "_RESULT", "_RESULT" },
+		{ "_RNvNtCs1234_7mycrate3foo9bar", "_RNvNtCs1234_7mycrate3foo9bar" },
+		{ "_RNvB_3bar", "_RNvB_3bar" },
+		{ "_R", "_R" },
+	};
+	char name[128];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		demangle(name, sizeof(name), names[i][0]);
+		assert_string_equal(name, names[i][1]);
+	}
+	demangle(name, 9, names[0][0]);
+	assert_string_equal(name, "mycrate:");
+}
+
 static void test_names_made_to_explode_stay(void **state)
 {
 	char bomb[1200] = "_Z1fSt4pairIiiE";
@@ -604,6 +635,7 @@ int main(void)
 		cmocka_unit_test(test_separate_debug_file),
 		cmocka_unit_test(test_frames),
 		cmocka_unit_test(test_cxx_names),
+		cmocka_unit_test(test_rust_names),
 		cmocka_unit_test(test_names_made_to_explode_stay),
 		cmocka_unit_test(test_names_outlive_the_process),
 		cmocka_unit_test(test_jit_code),

@@ -180,6 +180,7 @@ static void test_lock_calls(void **state)
 {
 	static const char reason[] = "the probes on lock functions were taken away: 45,276/s calls at 11.7 us each cost more "
 				     "than 5.0 % of a CPU";
+	struct histogram length = HISTOGRAM_INIT;
 	struct sample s;
 	char *text;
 
@@ -188,15 +189,17 @@ static void test_lock_calls(void **state)
 	text = plain(&s.r);
 	assert_has_not(text, "calls for locks");
 	free(text);
+	assert_int_equal(histogram__add_many(&length, 2000, 989), 0);
+	assert_int_equal(histogram__add_many(&length, 295000, 11), 0);
 	s.locks[0].calls = (struct report_lock_calls){ .calls = 1000, .failed = 10, .contended = 250, .call_ns = 5000000,
-						       .max_ns = 900000 };
+						       .max_ns = 900000, .length = &length };
 	/* never waited for: it is in the one table only */
 	s.locks[2].calls = (struct report_lock_calls){ .calls = 7, .call_ns = 700, .max_ns = 120 };
 	s.r.lock_probes = (struct report_lock_probes){ .are_asked_for = true, .reason = reason };
 	text = plain(&s.r);
-	assert_has(text, "\ncalls for locks                  kind   acquired  contended       mean       max\n"
-			 "api-server:work_queue_mutex..   mutex        990       25 %    5.00 us    900 us\n"
-			 "0xffffffffffffff80              futex          7        0 %     100 ns    120 ns\n");
+	assert_has(text, "\ncalls for locks             kind  acquired  contended     mean      p99      max\n"
+			 "api-server:work_queue_..   mutex       990       25 %  5.00 us   295 us   900 us\n"
+			 "0xffffffffffffff80         futex         7        0 %   100 ns        -   120 ns\n");
 	assert_null(strstr(strstr(text, "0xffffffffffffff80") + 1, "0xffffffffffffff80"));
 	assert_has(text, "\n!! the probes on lock functions were taken away: 45,276/s calls at 11.7 us each\n"
 			 "   cost more than 5.0 % of a CPU\n");
@@ -205,6 +208,7 @@ static void test_lock_calls(void **state)
 	text = plain(&s.r);
 	assert_has_not(text, "!! the probes");
 	free(text);
+	histogram__free(&length);
 	sample__free(&s);
 }
 
@@ -443,6 +447,8 @@ static void make_hostile(struct sample *s, int byte)
 	for (size_t i = 0; i < SAMPLE_THREADS; i++)
 		s->threads[i].exited = true;
 	memset(s->locks, byte, sizeof(s->locks));
+	for (size_t i = 0; i < s->r.nr_locks; i++)
+		s->locks[i].calls.length = &s->latency;
 	memset(s->peers, byte, sizeof(s->peers));
 	memset(s->files, byte, sizeof(s->files));
 	memset(s->thieves, byte, sizeof(s->thieves));

@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -31,7 +32,7 @@ enum kind { MUTEX, WRITE_LOCK, READ_LOCK };
 
 /* External linkage: a profiler that names lock addresses by symbol has a name to find. */
 pthread_mutex_t plain_lock = PTHREAD_MUTEX_INITIALIZER;
-pthread_mutex_t recursive_lock, errorcheck_lock, pi_lock;
+pthread_mutex_t recursive_lock, errorcheck_lock, pi_lock, robust_lock;
 pthread_rwlock_t write_lock = PTHREAD_RWLOCK_INITIALIZER;
 pthread_rwlock_t read_lock = PTHREAD_RWLOCK_INITIALIZER;
 
@@ -40,7 +41,7 @@ struct scripted_lock {
 	void *lock;
 	enum kind kind; /* of the waiters' calls; the holder's are for writing */
 	unsigned long counter; /* the lock protects it */
-	atomic_ulong acquisitions, failed, waits, wait_ns;
+	atomic_ulong acquisitions, failed, waits, wait_ns, run_delay_ns;
 };
 
 static struct scripted_lock locks[] = {
@@ -48,6 +49,7 @@ static struct scripted_lock locks[] = {
 	{ .name = "recursive_lock", .lock = &recursive_lock, .kind = MUTEX },
 	{ .name = "errorcheck_lock", .lock = &errorcheck_lock, .kind = MUTEX },
 	{ .name = "pi_lock", .lock = &pi_lock, .kind = MUTEX },
+	{ .name = "robust_lock", .lock = &robust_lock, .kind = MUTEX },
 	{ .name = "write_lock", .lock = &write_lock, .kind = WRITE_LOCK },
 	{ .name = "read_lock", .lock = &read_lock, .kind = READ_LOCK },
 };
@@ -165,29 +167,71 @@ static void hold(struct scripted_lock *lock, unsigned self)
 	release(lock);
 }
 
-static void count_wait(struct scripted_lock *lock, uint64_t begin_ns)
+/* How long the kernel says that this thread has waited for a CPU. */
+static uint64_t run_delay_ns(void)
 {
-	atomic_fetch_add(&lock->wait_ns, now_ns() - begin_ns);
+	unsigned long long delay = 0;
+	FILE *file = fopen("/proc/thread-self/schedstat", "r");
+
+	if (!file || fscanf(file, "%*u %llu", &delay) != 1)
+		delay = 0;
+	if (file)
+		fclose(file);
+	return delay;
+}
+
+/* How often this thread has slept. */
+static long nr_sleeps(void)
+{
+	struct rusage usage;
+
+	getrusage(RUSAGE_THREAD, &usage);
+	return usage.ru_nvcsw;
+}
+
+/* A call of a lock function that should have to wait. */
+struct timed_call {
+	uint64_t delay_ns;
+	long sleeps;
+	uint64_t begin_ns;
+};
+
+static void call__begin(struct timed_call *call)
+{
+	call->delay_ns = run_delay_ns();
+	call->sleeps = nr_sleeps();
+	call->begin_ns = now_ns();
+}
+
+/* Who got its CPU so late that its time was up at once has not waited. */
+static void call__end(const struct timed_call *call, struct scripted_lock *lock)
+{
+	uint64_t wait_ns = now_ns() - call->begin_ns;
+
+	if (nr_sleeps() == call->sleeps)
+		return;
+	atomic_fetch_add(&lock->wait_ns, wait_ns);
+	atomic_fetch_add(&lock->run_delay_ns, run_delay_ns() - call->delay_ns);
 	atomic_fetch_add(&lock->waits, 1);
 }
 
 static void wait_for(struct scripted_lock *lock)
 {
-	uint64_t begin_ns;
+	struct timed_call call;
 
 	meet();
 	if (!try_to_take(lock))
 		die("a lock that is held was taken");
-	begin_ns = now_ns();
+	call__begin(&call);
 	if (take_until_soon(lock) != ETIMEDOUT)
 		die("a lock that is held was taken in time");
-	count_wait(lock, begin_ns);
+	call__end(&call, lock);
 	atomic_fetch_add(&lock->failed, 2);
 	meet();
-	begin_ns = now_ns();
+	call__begin(&call);
 	if (take(lock, false))
 		die("a waiter did not get its lock");
-	count_wait(lock, begin_ns);
+	call__end(&call, lock);
 	atomic_fetch_add(&lock->acquisitions, 1);
 	if (lock->kind != READ_LOCK)
 		lock->counter++;
@@ -234,13 +278,14 @@ static void *run(void *arg)
 	return NULL;
 }
 
-static void make_mutex(pthread_mutex_t *mutex, int type, int protocol)
+static void make_mutex(pthread_mutex_t *mutex, int type, int protocol, int robust)
 {
 	pthread_mutexattr_t attr;
 
 	pthread_mutexattr_init(&attr);
 	pthread_mutexattr_settype(&attr, type);
-	if (pthread_mutexattr_setprotocol(&attr, protocol) || pthread_mutex_init(mutex, &attr))
+	if (pthread_mutexattr_setprotocol(&attr, protocol) || pthread_mutexattr_setrobust(&attr, robust) ||
+	    pthread_mutex_init(mutex, &attr))
 		die("cannot make a mutex");
 	pthread_mutexattr_destroy(&attr);
 }
@@ -260,9 +305,9 @@ static void print_truth(void)
 	for (unsigned i = 0; i < NR_LOCKS; i++) {
 		check_counter(&locks[i]);
 		printf("%s{\"name\":\"%s\",\"addr\":\"%p\",\"kind\":\"%s\",\"acquisitions\":%lu,\"failed\":%lu,"
-		       "\"waits\":%lu,\"wait_ns\":%lu}", i ? "," : "", locks[i].name, locks[i].lock,
+		       "\"waits\":%lu,\"wait_ns\":%lu,\"run_delay_ns\":%lu}", i ? "," : "", locks[i].name, locks[i].lock,
 		       locks[i].kind == MUTEX ? "mutex" : "rwlock", locks[i].acquisitions, locks[i].failed,
-		       locks[i].waits, locks[i].wait_ns);
+		       locks[i].waits, locks[i].wait_ns, locks[i].run_delay_ns);
 	}
 	printf("]}\n");
 	fflush(stdout);
@@ -299,9 +344,10 @@ int main(int argc, char **argv)
 	char line[16];
 
 	parse(argc, argv);
-	make_mutex(&recursive_lock, PTHREAD_MUTEX_RECURSIVE, PTHREAD_PRIO_NONE);
-	make_mutex(&errorcheck_lock, PTHREAD_MUTEX_ERRORCHECK, PTHREAD_PRIO_NONE);
-	make_mutex(&pi_lock, PTHREAD_MUTEX_NORMAL, PTHREAD_PRIO_INHERIT);
+	make_mutex(&recursive_lock, PTHREAD_MUTEX_RECURSIVE, PTHREAD_PRIO_NONE, PTHREAD_MUTEX_STALLED);
+	make_mutex(&errorcheck_lock, PTHREAD_MUTEX_ERRORCHECK, PTHREAD_PRIO_NONE, PTHREAD_MUTEX_STALLED);
+	make_mutex(&pi_lock, PTHREAD_MUTEX_NORMAL, PTHREAD_PRIO_INHERIT, PTHREAD_MUTEX_STALLED);
+	make_mutex(&robust_lock, PTHREAD_MUTEX_NORMAL, PTHREAD_PRIO_NONE, PTHREAD_MUTEX_ROBUST);
 	for (unsigned i = 0; i < nr_threads; i++) {
 		if (pthread_create(&threads[i], NULL, run, (void *)(uintptr_t)i))
 			die("cannot start a thread");
