@@ -56,7 +56,7 @@ static struct scripted_lock locks[] = {
 
 #define NR_LOCKS (sizeof(locks) / sizeof(locks[0]))
 
-static unsigned nr_threads = 4, nr_rounds = 12, hold_ms = 15, limit_ms = 6, nr_quick = 50;
+static unsigned nr_threads = 4, nr_rounds = 10, hold_ms = 15, limit_ms = 6, nr_quick = 50;
 static atomic_int tids[MAX_THREADS];
 static atomic_uint nr_up, nr_arrived, phase;
 static atomic_bool started;
