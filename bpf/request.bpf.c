@@ -60,8 +60,6 @@ static __always_inline bool call__begin(struct call *c)
 	c->t = thread__get(c->task);
 	if (!c->t)
 		return false;
-	if (!has_current_task_btf)
-		task__copy_accounts(c->task, (const struct task_struct *)bpf_get_current_task());
 	c->tid = c->t->tid;
 	c->tgid = c->t->tgid;
 	c->now = bpf_ktime_get_ns();
@@ -644,6 +642,8 @@ static __always_inline void on_call(struct call *c, struct pt_regs *regs, enum s
 	bool waits = class__is_futex(class) || stacks_of_all;
 	struct transfer tr = {};
 
+	if (!has_current_task_btf)
+		task__copy_accounts(c->task, (const struct task_struct *)bpf_get_current_task());
 	c->files = c->task->files;
 	if (class >= SC_READ && class <= SC_SPLICE && !transfer__find(&tr, c->files, regs, class, ret) && !waits)
 		return;
