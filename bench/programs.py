@@ -1,0 +1,137 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause)
+"""What each of threadprof's programs takes for a run, beside an empty one on the same hook in the same window.
+
+    bench/programs.py [--rounds N] [--case NAME]
+
+By the kernel's own statistics (BPF_ENABLE_STATS), less what an empty program shows by them: the hook and its
+dispatch are not in it, a machine that is busy hardly is. Median of the rounds, and lowest to highest.
+"""
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(HERE)
+sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
+import tp  # noqa: E402
+
+STATISTICS = "/proc/sys/kernel/bpf_stats_enabled"
+EMPTY = ["btf_sys_exit", "btf_sched_switch", "btf_sched_wakeup"]
+# What nobody made an empty program for is compared with that on sched_wakeup, which runs as often.
+PROGRAMS = {"request_sys_exit": "btf_sys_exit", "sched_switch": "btf_sched_switch", "holder_switch": "btf_sched_switch",
+            "sched_wakeup": "btf_sched_wakeup", "sched_waking": "btf_sched_wakeup"}
+MIN_RUNS = 10000
+
+
+def runs_of(pid):
+    """{name: (ns, runs)} of the programs that the process holds"""
+    listed = subprocess.run(["bpftool", "prog", "show"], capture_output=True, text=True, check=True).stdout
+    names = {}
+    for line in listed.splitlines():
+        words = line.split()
+        if words and words[0][:-1].isdigit() and "name" in words:
+            names[words[0][:-1]] = words[words.index("name") + 1]
+    found = {}
+    for fd in os.listdir("/proc/%d/fdinfo" % pid):
+        with open("/proc/%d/fdinfo/%s" % (pid, fd)) as info:
+            fields = dict(line.split(":\t", 1) for line in info.read().splitlines() if ":\t" in line)
+        if "run_cnt" in fields:
+            name = names.get(fields["prog_id"], "?")
+            found[name] = (int(fields["run_time_ns"]), int(fields["run_cnt"]))
+    return found
+
+
+class Work:
+    """Runs as long as it is there; @size: of the do-nothing server, otherwise a program of bench/."""
+    def __init__(self, program, *size):
+        if program == "load":
+            self.load = tp.Workload("load", "--seconds", "3", *size)
+            self.pid = self.load.pid
+        else:
+            self.load = None
+            self.process = tp.start_process([os.path.join(ROOT, "build", "bench", program)],
+                                            stdout=subprocess.DEVNULL)
+            self.pid = self.process.pid
+
+    def begin(self):
+        if self.load:
+            self.load.go()
+
+    def end(self):
+        if self.load:
+            self.load.truth()
+            self.load.end()
+        else:
+            tp.stop_process(self.process)
+
+
+CASES = {
+    "switches of a stranger": (("pingpong",), False),
+    "switches of the target": (("pingpong",), True),
+    "read(2) of a stranger": (("syscalls",), False),
+    "read(2) of the target, no connection's": (("syscalls",), True),
+    "requests, 10 connections": (("load", "--busy", "8", "--conns", "10"), True),
+    "requests, 1,000 connections": (("load", "--busy", "8", "--conns", "1000"), True),
+}
+
+
+def measure(case):
+    """{program: ns for a run above the empty one's}"""
+    how, is_target = CASES[case]
+    work, idle = Work(*how), tp.start_process(["sleep", "1000"])
+    empty = tp.start_process([os.path.join(ROOT, "build", "bench", "hooks")], stdin=subprocess.PIPE,
+                             stdout=subprocess.PIPE, text=True, stderr=subprocess.DEVNULL)
+    empty.stdin.write(" ".join(EMPTY) + "\n")
+    empty.stdin.flush()
+    assert empty.stdout.readline() == "ok\n", "the empty programs do not load"
+    profiler = tp.Threadprof("-p", str(work.pid if is_target else idle.pid), "-i", "60", "--max-overhead", "100")
+    work.begin()
+    time.sleep(0.3)
+    pids = (profiler.process.pid, empty.pid)
+    before = [runs_of(pid) for pid in pids]
+    time.sleep(1.5)
+    after = [runs_of(pid) for pid in pids]
+    profiler.stop()
+    work.end()
+    tp.stop_process(idle)
+    tp.stop_process(empty)
+    ns = {}
+    for i in range(2):
+        for name, (time_ns, runs) in after[i].items():
+            was = before[i].get(name, (0, 0))
+            if runs - was[1] >= MIN_RUNS:
+                ns[name] = (time_ns - was[0]) / (runs - was[1])
+    return {name: ns[name] - ns[base] for name, base in PROGRAMS.items() if name in ns and base in ns}
+
+
+def main():
+    parser = argparse.ArgumentParser(description="What each of threadprof's programs takes for a run.")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--case", help="only those whose name has this in it")
+    options = parser.parse_args()
+    with open(STATISTICS) as switch:
+        was = switch.read()
+    print("| work | program | ns for a run, above an empty program |\n|---|---|---|")
+    try:
+        with open(STATISTICS, "w") as switch:
+            switch.write("1")
+        for case in CASES:
+            if options.case and options.case not in case:
+                continue
+            rounds = [measure(case) for _ in range(options.rounds)]
+            for program in PROGRAMS:
+                values = [r[program] for r in rounds if program in r]
+                if values:
+                    print("| %s | %s | %.0f (%.0f–%.0f) |" % (case, program, statistics.median(values), min(values),
+                                                               max(values)), flush=True)
+    finally:
+        with open(STATISTICS, "w") as switch:
+            switch.write(was)
+
+
+if __name__ == "__main__":
+    main()
