@@ -2,7 +2,7 @@
 /*
  * What the holder of a lock does while another thread waits for it: its counters when the wait begins, taken off
  * those when it is over. Another thread's counters are found with kernel functions that only newer kernels have,
- * so only one of the two programs for sched_switch comes here, after the states are kept.
+ * so this is a program of its own, called after the one that keeps the states.
  */
 #include "threadprof.bpf.h"
 
@@ -71,12 +71,14 @@ static __always_inline bool holder__end(struct thread *t, __u32 tgid)
 	return known;
 }
 
-void holder__on_switch(struct task_struct *prev, struct task_struct *next)
+SEC("?tp_btf/sched_switch")
+int holder_switch(__u64 *ctx)
 {
+	struct task_struct *prev = (struct task_struct *)ctx[1], *next = (struct task_struct *)ctx[2];
 	struct thread *t;
 
 	if (!active || nr_asked <= 0)
-		return;
+		return 0;
 	t = task__may_be_target(prev) ? thread__get(prev) : NULL;
 	if (t && t->holder_phase == HOLDER_ASKED) {
 		if (holder__begin(t, prev->tgid)) {
@@ -96,4 +98,5 @@ void holder__on_switch(struct task_struct *prev, struct task_struct *next)
 		if (known)
 			t->holder_phase = HOLDER_KNOWN;
 	}
+	return 0;
 }

@@ -20,7 +20,6 @@ struct run_queue {
 	__u64 taken_at_switch; /* integral when the running task came on */
 	__u32 running;	       /* tid of that task */
 	__u32 pad;
-	__u64 apart[12]; /* each CPU writes to its own at each switch: none shares a line, or a pair of them */
 };
 
 struct {
@@ -330,18 +329,6 @@ int sched_switch(__u64 *ctx)
 	struct task_struct *next = (struct task_struct *)ctx[2];
 
 	on_switch(ctx[0], prev, next, prev, has_prev_state ? ctx[3] : compat__task_state(prev), true);
-	return 0;
-}
-
-/* In its place where holders are measured: a program more on this hook costs every switch of the host. */
-SEC("?tp_btf/sched_switch")
-int holder_switch(__u64 *ctx)
-{
-	struct task_struct *prev = (struct task_struct *)ctx[1];
-	struct task_struct *next = (struct task_struct *)ctx[2];
-
-	on_switch(ctx[0], prev, next, prev, has_prev_state ? ctx[3] : compat__task_state(prev), true);
-	holder__on_switch(prev, next);
 	return 0;
 }
 

@@ -640,8 +640,6 @@ int stack__on_exit(void);
 void holder__ask(struct thread *t) __hidden;
 /* … and gives up what was asked for: another wait begins, or the thread ends. */
 void holder__forget(struct thread *t) __hidden;
-/* … and looks at the holders for those of the two threads that have asked. */
-void holder__on_switch(struct task_struct *prev, struct task_struct *next) __hidden;
 
 /* request.bpf.c: a thread sleeps in a read of @conn, which counts as the begin of its first read. */
 void request__read_begins(struct tp_conn *conn, __u64 now) __hidden;

@@ -25,7 +25,7 @@ const struct program programs[] = {
 	{ "sched_migrate_task", SESSION_MIGRATE, false, BTF_WAYS | FUNCTION_WAY },
 	{ "sched_migrate_task_raw", SESSION_MIGRATE, false, RAW_WAY },
 	{ "learn_regs", SESSION_REGS, true, ALL_WAYS },
-	{ "holder_switch", SESSION_HOLDERS, false, 1U << WAY_BTF_TRACEPOINT }, /* in the place of sched_switch */
+	{ "holder_switch", SESSION_HOLDERS, false, 1U << WAY_BTF_TRACEPOINT }, /* after sched_switch */
 	{ "request_sys_exit", SESSION_REQUESTS, false, ALL_WAYS },
 	{ EXIT_EVENT_PROGRAM, SESSION_REQUESTS, false, ALL_WAYS },
 	{ "request_sys_exit_guarded", SESSION_REQUESTS, false, ALL_WAYS },
@@ -60,16 +60,9 @@ bool program__is_of_sys_exit(const struct program *program, enum session_sys_exi
 	return program->part != SESSION_REQUESTS || !strcmp(program->name, sys_exit_programs[sys_exit]);
 }
 
-const struct program *program__instead(const struct program *program, enum session_way way)
-{
-	const struct program *holders = program__find("holder_switch");
-
-	return !strcmp(program->name, "sched_switch") && program__is_of_way(holders, way) ? holders : NULL;
-}
-
 bool program__sees_switches(const struct program *program)
 {
-	return (program->required && program->ways != ALL_WAYS) || program->part == SESSION_HOLDERS;
+	return program->required && program->ways != ALL_WAYS;
 }
 
 bool way__is_allowed(enum session_way way, enum switch_probe asked, const struct probes *probes)

@@ -29,9 +29,6 @@ bool program__is_of_way(const struct program *program, enum session_way way);
 /* True also of all that have nothing to do with it. */
 bool program__is_of_sys_exit(const struct program *program, enum session_sys_exit sys_exit);
 
-/* The optional program that does all that @program does, and more, in its place; NULL: there is none. */
-const struct program *program__instead(const struct program *program, enum session_way way);
-
 /* Another way to see switches needs another program in its place. */
 bool program__sees_switches(const struct program *program);
 

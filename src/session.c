@@ -64,10 +64,6 @@ static bool tasks_are_copies(const struct session *session)
 
 static bool is_used(const struct session *session, const struct program *program)
 {
-	const struct program *instead = program__instead(program, session->way);
-
-	if (instead && !session->part_error[instead->part])
-		return false;
 	if (program->part == SESSION_REGS && !tasks_are_copies(session) && session->probes.has_task_pt_regs)
 		return false;
 	return program__is_of_way(program, session->way) && program__is_of_sys_exit(program, session->sys_exit) &&
