@@ -20,6 +20,7 @@ struct run_queue {
 	__u64 taken_at_switch; /* integral when the running task came on */
 	__u32 running;	       /* tid of that task */
 	__u32 pad;
+	__u64 apart[12]; /* each CPU writes to its own at each switch: none shares a line, or a pair of them */
 };
 
 struct {
