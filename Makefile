@@ -254,7 +254,7 @@ test-system: deps-test ## the command-line and system tests alone: root
 	@$(MAKE) static-if-possible
 	@tests/run.sh tests/cli tests/system
 
-# The newest has a known fault (docs/kernels.md), and is left out of `make test`.
+# Each kernel that Debian's releases have, and the newest.
 VM_GUESTS ?= bullseye bookworm trixie trixie-backports
 
 test-vm: deps deps-vm ## on other kernels, in virtual machines: QEMU, and a network to fetch the kernels once

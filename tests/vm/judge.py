@@ -125,8 +125,17 @@ class Run:
     def state(self, feature):
         return self.features.get(feature, {}).get("state", "not named")
 
+    def may_be_skipped(self):
+        """The kernel leaves out runs of a program, which is said: what it counts of them is a bound, and no fault."""
+        feature = self.features.get("requests", {})
+        return feature.get("state") == "fallback" and "lost.skipped_runs" in feature["reason"]
+
+    def skipped(self):
+        return sum(i["lost"]["skipped_runs"] or 0 for i in self.intervals)
+
     def lost(self):
-        return ["lost.%s is %d" % (k, v) for i in self.intervals for k, v in i["lost"].items() if v]
+        return ["lost.%s is %d" % (k, v) for i in self.intervals for k, v in i["lost"].items()
+                if v and not (k == "skipped_runs" and self.may_be_skipped())]
 
     def why_not(self):
         return ["exit code %s" % self.code] + self.said[-5:]
