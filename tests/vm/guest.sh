@@ -7,6 +7,7 @@
 #
 #   probes, fallbacks  each state, watched in two ways at once, so that both see the same switches
 #   requests           a server that knows its requests, its queue and its locks
+#   skipped            the same, where the kernel skips programs
 #   user               the same, of a plain user, watched by that user with two capabilities
 #   calls              threads that know how often they take their locks, and how long they wait for them
 #   snoop              processes that live for a moment, and some whose threads all end at once
@@ -133,6 +134,18 @@ requests() {
 	end_round
 }
 
+# What happens on a kernel that skips programs at the end of system calls, where its tracefs can't be read.
+skipped() {
+	grep -q "has no steady_sys_exit" /out/probes/sched_switch.err || return 0
+	begin_round skipped
+	start known ./known --script plain
+	watch skipped attached -p "$pid" -i 1000 --refuse request_sys_exit_perf
+	run_to_end known
+	end_watch skipped
+	kill "$pid"
+	end_round
+}
+
 # As a service's LimitMEMLOCK=infinity does: before 5.11 what BPF maps take counts as locked memory.
 user() {
 	begin_round user
@@ -186,6 +199,7 @@ off() {
 states probes sched_switch finish_task_switch
 states fallbacks raw fallbacks
 requests
+skipped
 user
 calls
 snoop

@@ -279,6 +279,20 @@ def judge_requests(judge, directory, column):
     column["attach"] = "-" if run.start_s is None else "%.1f s" % run.start_s
 
 
+def judge_skipped(judge, directory):
+    """Nothing is missing without a word: what the kernel has skipped is counted."""
+    if not os.path.isdir(os.path.join(directory, "skipped")):
+        return
+    run = Run(directory, "skipped", "skipped")
+    truth = truth_of(directory, "skipped", "known")
+    wrong = run.why_not() if not (run.works() and truth and run.may_be_skipped()) else run.lost()
+    for path in (("requests", "count"), ("connections", "accepted")) if truth and run.works() else ():
+        got, want = total(run, *path), truth[path[0]][path[1]]
+        if got > want or (got < want and not run.skipped()):
+            wrong.append("%s: got %d, want %d; skipped: %d" % (".".join(path), got, want, run.skipped()))
+    judge.says_of_times(not wrong, "where the kernel skips programs it is said, and counted", wrong)
+
+
 def judge_user(judge, directory, column):
     """A plain user's server, watched by that user with CAP_BPF and CAP_PERFMON alone."""
     run = Run(directory, "user", "user")
@@ -422,6 +436,7 @@ def main():
     column = {"suite": suite, "release": release}
     runs = judge_round(judge, directory, column, "probes") + judge_round(judge, directory, column, "fallbacks")
     judge_requests(judge, directory, column)
+    judge_skipped(judge, directory)
     judge_user(judge, directory, column)
     judge_calls(judge, directory, column)
     judge_snoop(judge, directory, column)
