@@ -103,7 +103,8 @@ def main():
     bench.run(chosen)
     if time.monotonic() >= bench.end:
         names = {look["scenario"] for look in bench.looks}
-        print("%d looks so far, of %d scenarios; run it again" % (sum(look["counts"] for look in bench.looks), len(names)))
+        print("%d looks so far, of %d scenarios; run it again"
+              % (sum(look["counts"] for look in bench.looks), len(names)))
         return 3
     bench.print_table()
     return bench.verdict()

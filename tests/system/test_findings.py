@@ -201,7 +201,7 @@ def totals(report, key):
     return sums
 
 
-@test("an event loop with a slow backend, and a long poll that no request waits for: waiting_for_peer, with the one's address")
+@test("an event loop with a slow backend, and a long poll of no request's: waiting_for_peer, with its address")
 def loop():
     seen = []
 
