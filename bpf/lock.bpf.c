@@ -181,15 +181,16 @@ static __always_inline bool futex__is_pi(const struct futex *f)
 
 static __noinline __u32 futex__kind(const struct futex *f, __u32 tgid, __u64 sp)
 {
-	__u32 kind = nr_lock_ranges ? range__kind(tgid, f->addr) : TP_LOCK_FUTEX;
+	__u32 known = nr_lock_ranges ? range__kind(tgid, f->addr) : TP_LOCK_FUTEX, kind;
 
-	if (kind != TP_LOCK_FUTEX)
-		return kind;
+	if (known != TP_LOCK_FUTEX && known != TP_LOCK_PARK)
+		return known;
 	if (futex__is_pi(f))
 		return TP_LOCK_MUTEX;
 	if (f->cmd == FUTEX_WAIT_REQUEUE_PI)
 		return TP_LOCK_CONDVAR;
-	return f->cmd == FUTEX_WAIT ? futex__plain_kind(f, sp) : futex__bitset_kind(f);
+	kind = f->cmd == FUTEX_WAIT ? futex__plain_kind(f, sp) : futex__bitset_kind(f);
+	return kind == TP_LOCK_FUTEX ? known : kind;
 }
 
 /* The holder's tid, from the waiter's own memory; 0 where it can't be known. */
@@ -256,10 +257,10 @@ enum tp_state lock__classify(struct thread *t, struct task_struct *task, struct 
 	}
 	if (t->in_hand <= 0) {
 		t->tent_state = TP_WAIT;
-		t->tent_what = BLOCK_LOCK;
+		t->tent_what = kind == TP_LOCK_PARK ? BLOCK_NOTHING : BLOCK_LOCK;
 		return TP_IDLE;
 	}
-	t->block_what = BLOCK_LOCK;
+	t->block_what = kind == TP_LOCK_PARK ? BLOCK_NOTHING : BLOCK_LOCK;
 	t->not_in_hand = TP_IDLE;
 	return TP_WAIT;
 }

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause)
 #include "names.h"
 
+#include <fcntl.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "array.h"
+#include "image.h"
 #include "site.h"
 #include "symbols.h"
 #include "unwind.h"
@@ -93,7 +97,7 @@ static void add_range(struct names *names, const struct tp_range *range)
 		array__grow(names->ranges, names->nr_ranges, &names->ranges_capacity, sizeof(*grown));
 
 	if (!grown)
-		return; /* then the GIL is a condition variable without a name */
+		return; /* then the GIL is a condition variable without a name, and a sleep of Go's a futex */
 	names->ranges = grown;
 	grown[names->nr_ranges++] = *range;
 }
@@ -123,11 +127,29 @@ static void look_for_gil(struct names *names, uint32_t tgid)
 	add_range(names, &gil);
 }
 
+/* Go's runtime puts goroutines on threads by itself: one that sleeps there has none, and waits for no lock. */
+static void look_for_go(struct names *names, uint32_t tgid)
+{
+	const struct tp_range all = { .tgid = tgid, .kind = TP_LOCK_PARK, .end = UINT64_MAX };
+	struct image image;
+	char path[32];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%" PRIu32 "/exe", tgid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	if (!image__read(fd, &image) && image.is_go)
+		add_range(names, &all);
+	close(fd);
+}
+
 void names__on_process(struct names *names, uint32_t tgid)
 {
 	names__on_exit(names, tgid);
 	pthread_mutex_lock(&names->mutex);
 	look_for_gil(names, tgid);
+	look_for_go(names, tgid);
 	pthread_mutex_unlock(&names->mutex);
 }
 

@@ -15,7 +15,7 @@ struct names;
 struct names *names__new(void); /* NULL when there is no memory */
 void names__free(struct names *names);
 
-/* A process that is profiled from now on, or that has become another program. Looks for its GIL. */
+/* A process that is profiled from now on, or that has become another program. Looks for its GIL, and whether it is Go. */
 void names__on_process(struct names *names, uint32_t tgid);
 
 /* A process that was forked: what is known of its parent holds for it. Cheap. */

@@ -72,6 +72,7 @@ enum tp_lock_kind {
 	TP_LOCK_CONDVAR,
 	TP_LOCK_GIL,
 	TP_LOCK_SEMAPHORE,
+	TP_LOCK_PARK, /* none: a thread of a runtime that has nothing to run; in no report */
 	TP_NR_LOCK_KINDS,
 };
 
