@@ -173,7 +173,10 @@ def speed(slices, windows):
 
 
 def run_flood(nr_windows=6, window_s=0.25):
-    """Slices; windows without and with threadprof by turns; the report of --locks=uprobe, its begin and end."""
+    """
+    Slices; windows without and with threadprof by turns; the report of --locks=uprobe, its begin and end; the window
+    after it.
+    """
     workload = tp.Workload("flood")
     windows = {False: [], True: []}
     workload.go()
@@ -190,18 +193,23 @@ def run_flood(nr_windows=6, window_s=0.25):
     time.sleep(1)
     end_ns = time.monotonic_ns()
     report = profiler.stop()
+    left_ns = time.monotonic_ns()
+    time.sleep(2 * window_s)
+    rest = left_ns, time.monotonic_ns()
     workload.go()
     slices = workload.truth()["slices"]
     workload.end()
-    return slices, windows, report, begin_ns, end_ns
+    return slices, windows, report, begin_ns, end_ns, rest
 
 
-def assert_speeds(slices, windows, begin_ns, end_ns):
+def assert_speeds(slices, windows, begin_ns, end_ns, rest):
     base = speed(slices, windows[False])
     tp.assert_at_least("speed beside threadprof", speed(slices, windows[True]) / base, 0.99)
     slow = [s for s in slices if s[0] >= begin_ns and s[2] * 1e9 / s[1] < base / 2]
     after_ns = slow[-1][0] + 20e6 if slow else begin_ns
-    tp.assert_at_least("speed after the probes have gone", speed(slices, [(after_ns, end_ns)]) / base, 0.99)
+    # Against the speed of just then: what else runs on the machine comes and goes.
+    tp.assert_at_least("speed after the probes have gone", speed(slices, [(after_ns, end_ns)]),
+                       0.99 * min(base, speed(slices, [rest])))
     slow_ns = sum(s[1] for s in slow)
     tp.assert_at_least("time with probes", slow_ns, 1)
     tp.assert_at_most("time with probes", slow_ns, 500e6)
@@ -212,9 +220,9 @@ def flood():
     reports = []
 
     def measure():
-        slices, windows, report, begin_ns, end_ns = run_flood()
+        slices, windows, report, begin_ns, end_ns, rest = run_flood()
         reports.append(report)
-        assert_speeds(slices, windows, begin_ns, end_ns)
+        assert_speeds(slices, windows, begin_ns, end_ns, rest)
     tp.measure_again(measure, TRIES + 2, is_excused=lambda line: line.startswith(("speed", "time with")))
     feature = locks_feature(reports[-1])
     tp.assert_equal("state", feature["state"], "fallback")
