@@ -72,6 +72,10 @@ class Judge:
     def says(self, ok, name, details=()):
         if not ok and self.disturbance:
             return self._doubts(name, details)
+        return self.says_always(ok, name, details)
+
+    def says_always(self, ok, name, details=()):
+        """Of what no lack of time makes wrong."""
         self.wrong += not ok
         self._print("ok" if ok else "not ok", name, [] if ok else details)
         return ok
@@ -121,6 +125,10 @@ class Run:
 
     def works(self):
         return self.code == "0" and bool(self.threads)
+
+    def failed(self):
+        """It has ended by itself, and not well: that needs no second look."""
+        return self.code not in ("", "0")
 
     def state(self, feature):
         return self.features.get(feature, {}).get("state", "not named")
@@ -251,7 +259,8 @@ def total(run, *path):
 def judge_server(judge, run, truth, who):
     """How far latencies and lock waits are off; None: it did not work."""
     if not run.works() or not truth:
-        judge.says(False, who + "requests and locks are right", run.why_not())
+        says = judge.says_always if run.failed() else judge.says
+        says(False, who + "requests and locks are right", run.why_not())
         return None
     wrong = run.lost()
     for path in (("requests", "count"), ("connections", "accepted"), ("connections", "closed")):
@@ -302,10 +311,10 @@ def judge_user(judge, directory, column):
                   if ":\t" in line)
     wrong = ["%s is %s" % (field, status.get(field)) for field, want in USER_STATUS.items()
              if status.get(field, "").split() != want]
-    judge.says(not wrong, "without root: it was a plain user with two capabilities", wrong)
+    judge.says_always(not wrong, "without root: it was a plain user with two capabilities", wrong)
     wrong = ["%s is %s" % (name, run.features.get(name)) for name in USER_LACKS
              if run.state(name) == "on" or not run.features.get(name, {}).get("remedy")]
-    judge.says(not wrong, "without root: what two capabilities do not give says so", wrong)
+    judge.says_always(not wrong, "without root: what two capabilities do not give says so", wrong)
     column["non-root lacks"] = ", ".join(name for name in USER_LACKS if run.state(name) != "on")
     judge_limit(judge, directory, column)
 
@@ -314,7 +323,7 @@ def judge_limit(judge, directory, column):
     """With the 64 kB of locked memory that a user has: all works, or it says what is too small."""
     said = read(os.path.join(directory, "user", "limit.err"))
     works = read(os.path.join(directory, "user", "limit.rc")).strip() == "0"
-    judge.says(works or "LimitMEMLOCK" in said, "without root: a limit of locked memory that is too low is named",
+    judge.says_always(works or "LimitMEMLOCK" in said, "without root: a limit of locked memory that is too low is named",
                said.splitlines())
     if not works:
         column["non-root lacks"] += ", memory unless `ulimit -l` is raised"
