@@ -18,6 +18,7 @@ import time
 import urllib.request
 
 import occasions
+import tables
 import workloads
 from peers import with_tracefs
 from workloads import ROOT, cpu_ns, tp
@@ -162,7 +163,7 @@ def main():
         for variant, figures in result.items():
             print(name, variant, figures, flush=True)
     if options.doc:
-        occasions.write_hooks()
+        tables.write_hooks()
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import subprocess
 
 import occasions
 import peers
+import tables
 from workloads import ROOT, tp
 
 
@@ -88,7 +89,7 @@ def main():
             print(name, result, flush=True)
             occasion.add("own", name, result)
     if options.doc:
-        occasions.write_own()
+        tables.write_own()
 
 
 if __name__ == "__main__":

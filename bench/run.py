@@ -20,6 +20,7 @@ import time
 
 import occasions
 import peers
+import tables
 from workloads import DEVNULL, WORKLOADS, tp
 
 
@@ -114,9 +115,9 @@ def main():
         for name in options.only or names:
             result = count_storm() if name == STORM else bench(name, options)
             occasion.add("storm" if name == STORM else "workloads", name, result)
-            print("\n".join(occasions.lines_of(name, result)), flush=True)
+            print("\n".join(tables.lines_of(name, result)), flush=True)
     if options.doc or options.doc_only:
-        occasions.write_doc(list(WORKLOADS))
+        tables.write_doc(list(WORKLOADS), list(peers.TOOLS))
 
 
 if __name__ == "__main__":

@@ -14,11 +14,11 @@ import json
 import os
 import resource
 import signal
-import statistics
 import subprocess
 import time
 
 import occasions
+import tables
 from peers import status_kib
 from workloads import ROOT, cpu_ns, tp
 
@@ -74,12 +74,6 @@ KINDS = {
 
 # ---- a server with a crowd beside it ---------------------------------------------------------------
 
-def whole(report, path):
-    values = [tp.at(i, path) for i in report.intervals if not i["partial"]]
-    values = [v for v in values if v is not None]
-    return statistics.median(values) if values else None
-
-
 def profile_once(servers):
     """The busy server's load under threadprof."""
     begin = time.monotonic()
@@ -94,7 +88,7 @@ def profile_once(servers):
         "attach_s": attach_s, "end_s": time.monotonic() - begin,
         "sent": truth["requests"], "counted": report.total("requests.count"),
         "lost": {cause: n for cause, n in report.lost().items() if n},
-        "kernel_ns": whole(report, "overhead.bpf_request_ns"), "report_cpu_ns": idle[0] if idle else None,
+        "report_cpu_ns": idle[0] if idle else None,
         "memory_bytes": report.largest("overhead.memory_bytes"),
     }
 
@@ -114,7 +108,7 @@ def measure(servers, rounds):
         runs.append(run)
         before = after
     result = {key: [run[key] for run in runs if run[key] is not None]
-              for key in ("attach_s", "end_s", "kernel_ns", "report_cpu_ns", "memory_bytes", "sent", "counted")}
+              for key in ("attach_s", "end_s", "report_cpu_ns", "memory_bytes", "sent", "counted")}
     return dict(result, ratio=ratios, lost=runs[-1]["lost"], pids=len(servers))
 
 
@@ -165,7 +159,7 @@ def main():
             print(name, json.dumps(result), flush=True)
             occasion.add("snoop" if kind == "snoop" else "scale", name, result)
     if options.doc:
-        occasions.write_scale()
+        tables.write_scale()
 
 
 def snoop_rows():
