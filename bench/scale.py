@@ -112,11 +112,16 @@ def measure(servers, rounds):
     return dict(result, ratio=ratios, lost=runs[-1]["lost"], pids=len(servers))
 
 
+def label(name, size):
+    few = {0: "no processes", 1: "1 process"}
+    return name.replace("%s processes", few[size]) if size in few else name % format(size, ",")
+
+
 def scale(kind, rounds):
     name, make, sizes = KINDS[kind]
     for size in sizes:
         servers = make(size)
-        yield name % format(size, ","), dict(measure(servers, rounds), kind=kind, size=size)
+        yield label(name, size), dict(measure(servers, rounds), kind=kind, size=size)
         for one in servers:
             one.end()
         tp.stop_all()
