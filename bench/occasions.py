@@ -35,7 +35,7 @@ class Occasion:
         if self.name in _all_files():
             self.data = _read(self.name)
         else:
-            self.data = {"begin": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "kernel": os.uname().release,
+            self.data = {"begin": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "kernel": ".".join(os.uname().release.split(".")[:2]),
                          "machine": os.uname().machine, "cpus": os.cpu_count()}
 
     @staticmethod
