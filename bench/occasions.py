@@ -35,8 +35,8 @@ class Occasion:
         if self.name in _all_files():
             self.data = _read(self.name)
         else:
-            self.data = {"begin": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "kernel": ".".join(os.uname().release.split(".")[:2]),
-                         "machine": os.uname().machine, "cpus": os.cpu_count()}
+            self.data = {"begin": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+                         "kernel": ".".join(os.uname().release.split(".")[:2]), "machine": os.uname().machine, "cpus": os.cpu_count()}
 
     @staticmethod
     def _newest():

@@ -56,7 +56,7 @@ def start(rounds):
 # ---- the highest rate ------------------------------------------------------------------------------
 
 def rate(rounds):
-    """One run of the do-nothing server each: requests sent and counted, lost, share of a CPU; and the reducers' speed."""
+    """Runs of the do-nothing server: requests sent and counted, lost, share of a CPU; and the reducers' speed."""
     runs = []
     for _ in range(rounds):
         workload = tp.Workload("load", "--seconds", "3", "--busy", "16")
