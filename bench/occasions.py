@@ -36,7 +36,8 @@ class Occasion:
             self.data = _read(self.name)
         else:
             self.data = {"begin": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-                         "kernel": ".".join(os.uname().release.split(".")[:2]), "machine": os.uname().machine, "cpus": os.cpu_count()}
+                         "kernel": ".".join(os.uname().release.split(".")[:2]),
+                         "machine": os.uname().machine, "cpus": os.cpu_count()}
 
     @staticmethod
     def _newest():

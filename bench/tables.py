@@ -129,8 +129,8 @@ def _scale():
     cells = {}
     for d in occasions.load_all():
         cells.update(d.get("scale", {}))
-    yield ("| beside a busy server | its CPU per request, × without threadprof | × smallest size | all requests | lost | "
-           "attached after | ended after | CPU of a report | for each | memory | for each |")
+    yield ("| beside a busy server | its CPU per request, × without threadprof | × smallest size | all requests | "
+           "lost | attached after | ended after | CPU of a report | for each | memory | for each |")
     yield "|---|---|---|---|---|---|---|---|---|---|---|"
     first = {}
     for name, cell in cells.items():
@@ -146,8 +146,9 @@ def _snoop():
     yield "| processes | listed | CPU of snoop for each, × slowest pace | memory |"
     yield "|---|---|---|---|"
     for name, cell in cells.items():
-        yield "| %s | %s of %s | %.2f | %.1f MiB |" % (name, format(cell["listed"], ","), format(cell["spawned"], ","),
-                                                   cell["cpu_ns"] / least, cell["memory_bytes"] / 2**20)
+        yield "| %s | %s of %s | %.2f | %.1f MiB |" % (
+            name, format(cell["listed"], ","), format(cell["spawned"], ","), cell["cpu_ns"] / least,
+            cell["memory_bytes"] / 2**20)
 
 
 def write_scale():
