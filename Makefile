@@ -5,6 +5,8 @@
 
 # Libraries of the program, as pkg-config names: scripts/deps.sh knows their packages.
 PKGS := libbpf libelf libdw zlib json-c libcap
+# libiberty has the demangler of the binutils, and no pkg-config module.
+LIBRARIES := $(PKGS) libiberty
 
 PREFIX ?= /usr/local
 BINDIR ?= $(PREFIX)/bin
@@ -75,15 +77,15 @@ all: $(PROGRAM) ## build ./threadprof (DEV=1: strict, warnings are errors; SAN=1
 NO_TOOLS := deps deps-test deps-vm static static-if-possible kernels demo bench test test-unit test-system test-vm test-arm64 uninstall clean help
 ifneq ($(filter-out $(NO_TOOLS),$(or $(MAKECMDGOALS),all)),)
 SET := $(or $(addprefix cross-,$(CROSS)),$(if $(filter 1,$(STATIC)),static,build))
-LACKING := $(shell scripts/deps.sh missing $(SET) $(PKGS))
+LACKING := $(shell scripts/deps.sh missing $(SET) $(LIBRARIES))
 ifneq ($(LACKING),)
-HOW := $(if $(filter static,$(SET)),scripts/deps.sh static $(PKGS),make deps$(addprefix  ARCH=,$(CROSS)))
+HOW := $(if $(filter static,$(SET)),scripts/deps.sh static $(LIBRARIES),make deps$(addprefix  ARCH=,$(CROSS)))
 $(error threadprof cannot be built without $(LACKING): run '$(HOW)' to install what is missing)
 endif
 CLANG := $(or $(CLANG),$(shell scripts/deps.sh which clang))
 BPFTOOL := $(or $(BPFTOOL),$(shell scripts/deps.sh which bpftool))
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS))
-PKG_LIBS := $(shell pkg-config $(if $(filter 1,$(STATIC)),--static) --libs $(PKGS))
+PKG_LIBS := -liberty $(shell pkg-config $(if $(filter 1,$(STATIC)),--static) --libs $(PKGS))
 endif
 
 BPF_ARCH := $(ARCH:x86_64=x86)
@@ -91,10 +93,8 @@ BPF_ARCH := $(ARCH:x86_64=x86)
 STRICT := -Werror -Wextra -Wmissing-prototypes -Wstrict-prototypes -Wold-style-definition \
 	-Wvla -Wwrite-strings -Wshadow -Wformat=2 -Wundef -Wpointer-arith
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-# libsupc++: the demangler of libstdc++, which the dynamic program opens only when it meets a C++ name.
 STATIC_FLAGS := -DTHREADPROF_STATIC -ffunction-sections -fdata-sections
 STATIC_LINK := -static -Wl,--gc-sections $(addprefix -L,$(wildcard $(SYSROOT)/usr/lib/gcc/aarch64-linux-gnu/*))
-STATIC_LIBS := $(if $(filter 1,$(STATIC)),-lsupc++)
 # No path of the build machine in the program: two clones build the same bytes.
 HERE := -ffile-prefix-map=$(CURDIR)=.
 
@@ -116,7 +116,7 @@ GIT_SHA = $(shell test -e .git && git rev-parse --short=12 HEAD 2>/dev/null)
 
 $(BUILD)/bpf.flags: export TEXT = $(CLANG) $(BPF_FLAGS)
 $(BUILD)/bpf.list: export TEXT = $(BPFTOOL) $(BPF_SRC)
-$(BUILD)/c.flags: export TEXT = $(CC) $(C_FLAGS) / $(LINK_FLAGS) $(PKG_LIBS) $(STATIC_LIBS)
+$(BUILD)/c.flags: export TEXT = $(CC) $(C_FLAGS) / $(LINK_FLAGS) $(PKG_LIBS)
 $(BUILD)/c.list: export TEXT = $(SRC)
 $(BUILD)/version.h: export TEXT = \#define THREADPROF_VERSION "$(file <VERSION)$(addprefix +g,$(GIT_SHA))"
 $(TOP)/program.flags: export TEXT = $(CC) $(PROGRAM_FLAGS)
@@ -153,7 +153,7 @@ $(OBJ): $(BUILD)/%.o: %.c $(BUILD)/c.flags | $(SKEL) $(BUILD)/version.h
 
 $(BUILD)/threadprof: $(OBJ) $(BUILD)/c.list
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(LINK_FLAGS) $(OBJ) $(PKG_LIBS) $(STATIC_LIBS) -o $@
+	$(Q)$(CC) $(LINK_FLAGS) $(OBJ) $(PKG_LIBS) -o $@
 
 # The variant built last. It is replaced, not overwritten: one that runs keeps its file.
 $(PROGRAM): $(BUILD)/threadprof FORCE
@@ -217,27 +217,27 @@ bench-programs: $(BENCH)
 # ---------------------------------------------------------------- set-up, demo, tests
 
 deps: ## install what the build lacks
-	@scripts/deps.sh $(or $(addprefix cross-,$(CROSS)),build) $(PKGS)
+	@scripts/deps.sh $(or $(addprefix cross-,$(CROSS)),build) $(LIBRARIES)
 
 deps-test: ## install what the build and the tests lack
-	@scripts/deps.sh test $(PKGS)
+	@scripts/deps.sh test $(LIBRARIES)
 
 demo: deps ## install what is missing, build, profile a small server for 10 s
 	@$(MAKE) all demo-programs
 	@demo/run.sh
 
 bench: ## install what is missing, build, measure threadprof beside its peers (BENCH_ARGS="--rounds 5")
-	@scripts/deps.sh bench $(PKGS)
+	@scripts/deps.sh bench $(LIBRARIES)
 	@$(MAKE) all bench-programs workload
 	@bench/run.py $(BENCH_ARGS)
 
 # Only where they can be had: the tests that need them say why they are skipped.
 deps-vm:
-	@scripts/deps.sh static $(PKGS) && scripts/deps.sh vm || \
+	@scripts/deps.sh static $(LIBRARIES) && scripts/deps.sh vm || \
 		echo "threadprof: the tests in virtual machines, or all of the static program, will be skipped"
 
 static-if-possible:
-	@[ -n "$$(scripts/deps.sh missing static $(PKGS))" ] || $(MAKE) static
+	@[ -n "$$(scripts/deps.sh missing static $(LIBRARIES))" ] || $(MAKE) static
 
 test: deps-test $(if $(TESTS),,deps-vm) ## install what is missing, build, run every test (TESTS="tests/unit/x.c ..." runs some)
 	@$(MAKE) all workload unit
@@ -245,7 +245,7 @@ test: deps-test $(if $(TESTS),,deps-vm) ## install what is missing, build, run e
 	@UNIT_DIR=$(UNIT_DIR) tests/run.sh $(TESTS)
 
 test-unit: ## the unit tests alone: no root needed
-	@scripts/deps.sh unit $(PKGS)
+	@scripts/deps.sh unit $(LIBRARIES)
 	@$(MAKE) unit
 	@UNIT_DIR=$(UNIT_DIR) tests/run.sh tests/unit
 

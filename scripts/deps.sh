@@ -13,7 +13,7 @@
 #   deps.sh missing SET MODULE...   name what a set lacks; install nothing
 #   deps.sh which clang|bpftool     print where a tool is that may have several names or places
 #
-# MODULE is a pkg-config module. A need is looked for as what it is (a command that works, a
+# MODULE is a pkg-config module, or libiberty. A need is looked for as what it is (a command that works, a
 # module), never as a package, so that it does not matter how it came onto the machine.
 
 set -eu
@@ -48,6 +48,7 @@ libdw         libdw-dev                    elfutils-devel               libdw-de
 zlib          zlib1g-dev                   zlib-devel                   zlib-devel               zlib
 json-c        libjson-c-dev                json-c-devel                 libjson-c-devel          json-c
 libcap        libcap-dev                   libcap-devel                 libcap-devel             libcap
+libiberty     libiberty-dev                binutils-devel               binutils-devel           binutils
 libmicrohttpd libmicrohttpd-dev            libmicrohttpd-devel          libmicrohttpd-devel      libmicrohttpd
 sanitizers    gcc,libc6-dev                libasan,libubsan             gcc                      gcc
 c++           g++                          gcc-c++                      gcc-c++                  gcc
@@ -68,7 +69,7 @@ redis-benchmark redis-tools                redis                        redis   
 perf          linux-perf|linux-tools-generic perf                       perf                     perf
 bpftrace      bpftrace                     bpftrace                     bpftrace                 bpftrace
 execsnoop     libbpf-tools                 libbpf-tools                 libbpf-tools             libbpf-tools
-static-libraries libc6-dev,g++,libbpf-dev,libelf-dev,libdw-dev,zlib1g-dev,libjson-c-dev,libcap-dev,libbz2-dev,liblzma-dev,libzstd-dev glibc-static,libstdc++-static,libbpf-static,elfutils-devel-static,elfutils-libelf-devel-static,zlib-ng-compat-static|zlib-static,json-c-devel,bzip2-static,xz-static,libzstd-static,libcap-static glibc-devel-static,gcc-c++,libbpf-devel-static,libelf-devel-static,libdw-devel-static,zlib-devel-static,libjson-c-devel-static,libbz2-devel-static,xz-static-devel,libzstd-devel-static gcc,libelf,zlib,json-c
+static-libraries libc6-dev,libbpf-dev,libelf-dev,libdw-dev,zlib1g-dev,libjson-c-dev,libcap-dev,libbz2-dev,liblzma-dev,libzstd-dev glibc-static,libbpf-static,elfutils-devel-static,elfutils-libelf-devel-static,zlib-ng-compat-static|zlib-static,json-c-devel,bzip2-static,xz-static,libzstd-static,libcap-static glibc-devel-static,libbpf-devel-static,libelf-devel-static,libdw-devel-static,zlib-devel-static,libjson-c-devel-static,libbz2-devel-static,xz-static-devel,libzstd-devel-static gcc,libelf,zlib,json-c
 qemu          qemu-system-x86              qemu-system-x86-core         qemu-x86                 qemu-system-x86
 qemu-arm64    qemu-system-arm              qemu-system-aarch64-core     qemu-arm                 qemu-system-aarch64
 busybox-static busybox-static              busybox                      busybox-static           busybox
@@ -125,7 +126,17 @@ links_statically() {
 	local libs
 	libs=$(pkg-config --static --libs "$@" 2>/dev/null) || return 1
 	# shellcheck disable=SC2086 # a list of words
-	printf 'int main(void) { return 0; }\n' | "${CC:-cc}" -static -x c - -o /dev/null $libs -lsupc++ 2>/dev/null
+	printf 'int main(void) { return 0; }\n' | "${CC:-cc}" -static -x c - -o /dev/null $libs 2>/dev/null
+}
+
+# It has no module: of this machine it is looked for by the linker, of another one in its sysroot.
+have_libiberty() {
+	if [ -n "${PKG_CONFIG_SYSROOT_DIR:-}" ]; then
+		compgen -G "$PKG_CONFIG_SYSROOT_DIR/usr/lib/*/libiberty.a" >/dev/null
+	else
+		printf 'char *cplus_demangle(const char *, int);\nint main(void) { return !cplus_demangle("", 0); }\n' |
+			"${CC:-cc}" -x c - -o /dev/null -liberty 2>/dev/null
+	fi
 }
 
 is_static() {
@@ -149,6 +160,7 @@ have() {
 	qemu) command -v qemu-system-x86_64 >/dev/null ;;
 	qemu-arm64) command -v qemu-system-aarch64 >/dev/null ;;
 	busybox-static) command -v busybox >/dev/null && is_static "$(command -v busybox)" ;;
+	libiberty) have_libiberty ;;
 	sanitizers) compiles -fsanitize=address,undefined ;;
 	# Debian's python3-minimal has the command without the library.
 	python3) python3 -c 'import http.server, json' 2>/dev/null ;;

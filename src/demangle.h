@@ -6,8 +6,8 @@
 #include <stddef.h>
 
 /*
- * Writes @name to @out, demangled if it is mangled (for C++ and older Rust, and this host has libstdc++), and as
- * it is otherwise. What is too long for @size bytes, the NUL included, is cut.
+ * Writes @name to @out, demangled if it is mangled, and as it is otherwise. What is too long for @size bytes, the NUL
+ * included, is cut.
  */
 void demangle(char *out, size_t size, const char *name);
 

@@ -353,11 +353,11 @@ static void test_rust_names(void **state)
 		  "<std::sys::sync::mutex::futex::Mutex>::lock_contended" },
 		{ "_RNvXs2a_NtCsjrHSEGnQ3l9_3std4pathNtB6_16StripPrefixErrorNtNtCsgEmfK2I1SDS_4core3fmt5Debug3fmt",
 		  "<std::path::StripPrefixError as core::fmt::Debug>::fmt" },
-		/* closures in closures; generic arguments are left out */
+		/* closures in closures, generic arguments */
 		{ "_RNCNCNCNvNtCsjrHSEGnQ3l9_3std2rt19lang_start_internal00s_0B9_",
-		  "std::rt::lang_start_internal::{closure}::{closure}::{closure}" },
+		  "std::rt::lang_start_internal::{closure#0}::{closure#0}::{closure#1}" },
 		{ "_RINvNtCsgEmfK2I1SDS_4core3ptr13drop_in_placeNtNtNtCslNYArtu3iFV_5alloc3ffi5c_str8NulErrorE",
-		  "core::ptr::drop_in_place" },
+		  "core::ptr::drop_in_place::<alloc::ffi::c_str::NulError>" },
 		{ "_RNvNtCs1234_7mycrate3foo3bar.llvm.4711", "mycrate::foo::bar" },
 		/* none, cut, and one that refers to itself */
 		{ "_RESULT", "_RESULT" },
