@@ -167,6 +167,9 @@ static __always_inline __u32 futex__bitset_kind(const struct futex *f)
 		return TP_LOCK_MUTEX;
 	if (f->val == 2 || f->val == 3)
 		return TP_LOCK_RWLOCK;
+	/* A robust mutex has its owner in its word, and again two words on. With a time limit it is waited for this way. */
+	if (f->val & FUTEX_WAITERS && !(f->addr & 4) && f->after[2] == (f->val & FUTEX_TID_MASK))
+		return TP_LOCK_MUTEX;
 	if (f->val)
 		return TP_LOCK_FUTEX;
 	if (!(f->addr & 4) && f->after[1] - 1 < 0xffff && (f->after[2] == 0 || f->after[2] == FUTEX_PRIVATE))

@@ -62,8 +62,7 @@ static __noinline void peer__add_answer(struct file *file, bool is_first, __u64 
 	struct tp_peer *peer;
 
 	peer__read(&key, file__sock(file));
-	wait__add(&peers, &key, 0, 0);
-	peer = bpf_map_lookup_elem(&peers, &key);
+	peer = detail__entry(&peers, &key);
 	if (!peer)
 		return;
 	__sync_fetch_and_add(&peer->answers, is_first);

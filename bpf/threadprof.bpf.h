@@ -559,20 +559,28 @@ static __always_inline void sock__peer_path(char path[TP_PATH_LEN], struct sock 
 		bpf_core_read_str(path, TP_PATH_LEN, &name->name[0].sun_path);
 }
 
+/* The entry of @map for @key, new if need be; its value is no larger than a struct tp_peer. NULL: no room, counted. */
+static __always_inline void *detail__entry(void *map, const void *key)
+{
+	void *value = bpf_map_lookup_elem(map, key);
+	struct tp_peer first = {};
+
+	if (value)
+		return value;
+	bpf_map_update_elem(map, key, &first, BPF_NOEXIST);
+	value = bpf_map_lookup_elem(map, key);
+	if (!value)
+		loss__count(TP_LOSS_DETAIL_MAP);
+	return value;
+}
+
 /* Adds to the entry of @map for @key, whose value is or begins with a struct tp_wait. */
 static __always_inline void wait__add(void *map, const void *key, __u64 waits, __u64 ns)
 {
-	struct tp_wait *wait = bpf_map_lookup_elem(map, key);
-	struct tp_peer first = {}; /* the largest of those values */
+	struct tp_wait *wait = detail__entry(map, key);
 
-	if (!wait) {
-		bpf_map_update_elem(map, key, &first, BPF_NOEXIST);
-		wait = bpf_map_lookup_elem(map, key);
-		if (!wait) {
-			loss__count(TP_LOSS_DETAIL_MAP);
-			return;
-		}
-	}
+	if (!wait)
+		return;
 	__sync_fetch_and_add(&wait->waits, waits);
 	__sync_fetch_and_add(&wait->wait_ns, ns);
 }
