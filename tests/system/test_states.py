@@ -43,9 +43,12 @@ def assert_on_cpu_or_ready(where, want, got):
     """cpu and runq as one. An interrupt that wakes an idle CPU takes some 20 us to get the thread to run,
     much more in a virtual machine. threadprof calls that waiting for the CPU; the kernel's account calls
     it running, since it does not read its clock again for the switch (rq_clock_skip_update() in
-    wakeup_preempt())."""
+    wakeup_preempt()). And at each of the hundreds of waits for a disk its account of the thread ends some
+    microseconds before the switch: as the rest of the wall time is that wait, cpu and runq are known as well
+    as it is."""
     tp.assert_close("%s: cpu and runq" % where, got["state_ns"]["cpu"] + got["state_ns"]["runq"],
-                    want["state_ns"]["cpu"] + want["state_ns"]["runq"], abs_ns=MS)
+                    want["state_ns"]["cpu"] + want["state_ns"]["runq"],
+                    abs_ns=max(MS, 0.02 * want["state_ns"]["disk"]))
 
 
 def assert_thread(want, got, ignored, busy):
@@ -127,8 +130,7 @@ def disk():
         want = truth["threads"][0]
         tp.assert_at_least("time that the disk took", want["state_ns"]["disk"], 50 * MS)
         assert_truth(truth, report)
-    # The kernel's account is off by some microseconds at each of hundreds of wake-ups, see above.
-    tp.measure_again(measure, 5, lambda failure: failure.startswith("disk ("))
+    tp.measure_again(measure, 5)
 
 
 @test("net: a send to a slow reader with a request in hand")
