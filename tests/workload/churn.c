@@ -29,6 +29,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "workload.h"
+
 #define MAX_COUNT 100000
 #define FIRST_HIGH_FD 5000
 #define MOVED_FD 12000
@@ -47,25 +49,6 @@ static int handed_over[MAX_COUNT];
 static unsigned handed_head, handed_tail;
 static pthread_mutex_t hand_mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t hand_cond = PTHREAD_COND_INITIALIZER;
-
-__attribute__((noreturn, format(printf, 1, 2))) static void die(const char *format, ...)
-{
-	int saved = errno;
-	va_list args;
-
-	va_start(args, format);
-	vfprintf(stderr, format, args);
-	va_end(args);
-	fprintf(stderr, ": %s\n", strerror(saved));
-	_exit(1);
-}
-
-static void sleep_ms(unsigned ms)
-{
-	struct timespec ts = { ms / 1000, ms % 1000 * 1000000l };
-
-	nanosleep(&ts, NULL);
-}
 
 static void start_thread(void *(*run)(void *), void *arg)
 {

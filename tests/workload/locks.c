@@ -26,6 +26,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "workload.h"
+
 #define MAX_THREADS 16
 
 enum kind { MUTEX, WRITE_LOCK, READ_LOCK };
@@ -60,22 +62,6 @@ static unsigned nr_threads = 4, nr_rounds = 10, hold_ms = 15, limit_ms = 6, nr_q
 static atomic_int tids[MAX_THREADS];
 static atomic_uint nr_up, nr_arrived, phase;
 static atomic_bool started;
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
-}
-
-static void sleep_us(unsigned us)
-{
-	struct timespec ts = { us / 1000000, us % 1000000 * 1000l };
-
-	while (clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, &ts) == EINTR)
-		;
-}
 
 /* All threads; without a futex, which a profiler would see. */
 static void meet(void)
@@ -129,12 +115,6 @@ static void release(struct scripted_lock *lock)
 		pthread_rwlock_unlock(lock->lock);
 }
 
-static void die(const char *what)
-{
-	fprintf(stderr, "locks: %s\n", what);
-	_exit(1);
-}
-
 /* Does the thread sleep in futex(2)? */
 static bool is_in_futex(int tid)
 {
@@ -165,19 +145,6 @@ static void hold(struct scripted_lock *lock, unsigned self)
 	}
 	sleep_us(hold_ms * 1000);
 	release(lock);
-}
-
-/* How long the kernel says that this thread has waited for a CPU. */
-static uint64_t run_delay_ns(void)
-{
-	unsigned long long delay = 0;
-	FILE *file = fopen("/proc/thread-self/schedstat", "r");
-
-	if (!file || fscanf(file, "%*u %llu", &delay) != 1)
-		delay = 0;
-	if (file)
-		fclose(file);
-	return delay;
 }
 
 /* How often this thread has slept. */

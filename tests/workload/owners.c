@@ -23,6 +23,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "workload.h"
+
 #define NR_THREADS 3
 #define NR_KINDS 7
 #define NR_LOCKS (13 * NR_KINDS)
@@ -58,28 +60,6 @@ static struct thread {
 
 static atomic_uint nr_up, nr_arrived, phase;
 static atomic_bool started;
-
-static void die(const char *what)
-{
-	fprintf(stderr, "owners: %s\n", what);
-	_exit(1);
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
-}
-
-static void sleep_us(unsigned us)
-{
-	struct timespec ts = { us / 1000000, us % 1000000 * 1000l };
-
-	while (clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, &ts) == EINTR)
-		;
-}
 
 static void nap(struct thread *t, unsigned us)
 {

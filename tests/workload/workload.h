@@ -68,6 +68,11 @@ static inline void sleep_ms(unsigned ms)
 	sleep_until(now_ns() + ms * 1000000ull);
 }
 
+static inline void sleep_us(unsigned us)
+{
+	sleep_until(now_ns() + us * 1000ull);
+}
+
 /* How long this thread has been runnable without a CPU; 0 where the kernel does not count that. */
 static inline uint64_t run_delay_ns(void)
 {
