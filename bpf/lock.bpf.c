@@ -237,6 +237,7 @@ enum tp_state lock__classify(struct thread *t, struct task_struct *task, struct 
 	__builtin_memset(f->before, 0, sizeof(f->before) + sizeof(f->after));
 	if (is_current && f->addr)
 		futex__look_around(f);
+	/* By way of memory, like the rest: the verifier must not follow each kind by itself. */
 	*(volatile __u32 *)&t->lock_kind = futex__kind(f, t->tgid, regs__sp(regs));
 	kind = *(volatile __u32 *)&t->lock_kind;
 	t->lock_addr = futex__lock_addr(f, kind);

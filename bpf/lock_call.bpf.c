@@ -144,16 +144,10 @@ static __always_inline void call__add_length(const struct lock_call *call, __u64
 {
 	struct tp_lock_length_key key = { .addr = call->addr, .length_ns = bucket_begin(ns), .tgid = call->tgid,
 					  .kind = call->kind, .epoch = epoch };
-	__u64 *count = bpf_map_lookup_elem(&lock_lengths, &key), none = 0;
+	__u64 *count = detail__entry(&lock_lengths, &key);
 
-	if (!count) {
-		bpf_map_update_elem(&lock_lengths, &key, &none, BPF_NOEXIST);
-		count = bpf_map_lookup_elem(&lock_lengths, &key);
-	}
 	if (count)
 		__sync_fetch_and_add(count, 1);
-	else
-		loss__count(TP_LOSS_DETAIL_MAP);
 }
 
 static __always_inline void call__add(const struct lock_call *call, bool got_it, __u64 ns)

@@ -642,8 +642,7 @@ static __always_inline void on_call(struct call *c, struct pt_regs *regs, enum s
 	bool waits = class__is_futex(class) || stacks_of_all;
 	struct transfer tr = {};
 
-	if (!has_current_task_btf)
-		task__copy_accounts(c->task, (const struct task_struct *)bpf_get_current_task());
+	task__copy_current_accounts(c->task);
 	c->files = c->task->files;
 	if (class >= SC_READ && class <= SC_SPLICE && !transfer__find(&tr, c->files, regs, class, ret) && !waits)
 		return;

@@ -179,8 +179,7 @@ int thread__runs_unseen(__u64 now)
 
 	if (!t)
 		return 0;
-	if (!has_current_task_btf)
-		task__copy_accounts(task, (const struct task_struct *)bpf_get_current_task());
+	task__copy_current_accounts(task);
 	thread__came_on_unseen(t, task, now);
 	return 0;
 }

@@ -62,6 +62,13 @@ static __always_inline struct task_struct *task__current(enum task_copy_of which
 	return task__copy((const struct task_struct *)bpf_get_current_task(), which);
 }
 
+/* The accounts of what task__current() returned, if that is a copy. */
+static __always_inline void task__copy_current_accounts(struct task_struct *copy)
+{
+	if (!has_current_task_btf)
+		task__copy_accounts(copy, (const struct task_struct *)bpf_get_current_task());
+}
+
 /* The rest of what task__current() returned, if that is a copy. */
 static __always_inline void task__copy_current_rest(struct task_struct *copy, enum task_copy_of which)
 {

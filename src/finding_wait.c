@@ -247,7 +247,7 @@ bool rule__waiting_for_peer(const struct finding_facts *f, struct report_finding
 		say_unnamed(f, polled, ns, polled_ns, finding);
 		return true;
 	}
-	if (peer == slept && ns == slept_ns)
+	if (ns == slept_ns)
 		say_awaited(f, peer, ns, finding);
 	else
 		say_polled(f, peer, ns, finding);

@@ -426,7 +426,6 @@ static int look_at_scope(struct monitor *m)
 
 static int handle(struct monitor *m, enum event event, bool *interval_due)
 {
-
 	switch (event) {
 	case EVENT_DRAIN:
 		read_timer(m->drain_fd);
