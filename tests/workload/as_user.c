@@ -17,15 +17,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "workload.h"
+
 /* Newer than some libraries' headers. */
 #define BIT_PERFMON 38
 #define BIT_BPF 39
-
-static void die(const char *what)
-{
-	fprintf(stderr, "as_user: %s: %s\n", what, strerror(errno));
-	_exit(125);
-}
 
 static uint64_t parse(char *list)
 {
@@ -38,7 +34,7 @@ static uint64_t parse(char *list)
 			bits |= 1ull << BIT_PERFMON;
 		} else {
 			errno = EINVAL;
-			die(name);
+			die("%s", name);
 		}
 	}
 	return bits;
@@ -87,6 +83,5 @@ int main(int argc, char **argv)
 		die("cannot become another user");
 	keep_only(bits);
 	execvp(argv[3], argv + 3);
-	die(argv[3]);
-	return 125;
+	die("%s", argv[3]);
 }

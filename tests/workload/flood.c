@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "workload.h"
+
 #define SLICE_NS 10000000ull
 #define MAX_SLICES 6000 /* a minute */
 #define PAIRS_AT_ONCE 1000
@@ -23,26 +25,18 @@ static struct slice {
 	uint64_t begin_ns, cpu_ns, pairs;
 } slices[MAX_SLICES];
 
-static uint64_t clock_ns(clockid_t clock)
-{
-	struct timespec ts;
-
-	clock_gettime(clock, &ts);
-	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
-}
-
 static void run_slice(struct slice *slice)
 {
 	uint64_t cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 
-	slice->begin_ns = clock_ns(CLOCK_MONOTONIC);
+	slice->begin_ns = now_ns();
 	do {
 		for (int i = 0; i < PAIRS_AT_ONCE; i++) {
 			pthread_mutex_lock(&flooded_lock);
 			pthread_mutex_unlock(&flooded_lock);
 		}
 		slice->pairs += PAIRS_AT_ONCE;
-	} while (clock_ns(CLOCK_MONOTONIC) < slice->begin_ns + SLICE_NS);
+	} while (now_ns() < slice->begin_ns + SLICE_NS);
 	slice->cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu_ns;
 }
 
@@ -62,8 +56,7 @@ int main(void)
 
 	if (pthread_create(&thread, NULL, do_nothing, NULL))
 		return 1;
-	printf("{\"type\":\"ready\",\"pid\":%d}\n", (int)getpid());
-	fflush(stdout);
+	say_ready();
 	if (read(STDIN_FILENO, line, sizeof(line)) <= 0)
 		return 0;
 	for (nr = 0; nr < MAX_SLICES && !poll(&input, 1, 0); nr++)

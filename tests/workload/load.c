@@ -28,6 +28,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "workload.h"
+
 /* One client's address has ports for no more. */
 #define CONNS_PER_ADDRESS 20000
 
@@ -40,20 +42,6 @@ union address {
 	struct sockaddr_un un;
 	struct sockaddr_in in;
 };
-
-__attribute__((noreturn)) static void die(const char *what)
-{
-	fprintf(stderr, "load: %s: %s\n", what, strerror(errno));
-	_exit(1);
-}
-
-static uint64_t now_ns(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return now.tv_sec * 1000000000ULL + now.tv_nsec;
-}
 
 /* ---- the client, a process of its own ---- */
 
@@ -73,9 +61,9 @@ static void ask_all(void)
 
 static uint64_t ask_for_a_while(void)
 {
-	uint64_t rounds = 0, end = now_ns(CLOCK_MONOTONIC) + seconds * 1000000000ULL;
+	uint64_t rounds = 0, end = now_ns() + seconds * 1000000000ULL;
 
-	for (; now_ns(CLOCK_MONOTONIC) < end; rounds++)
+	for (; now_ns() < end; rounds++)
 		ask_all();
 	return rounds;
 }
@@ -199,13 +187,13 @@ static void allow_many_files(void)
 
 static void run_once(int go, int done)
 {
-	uint64_t cpu_ns = now_ns(CLOCK_PROCESS_CPUTIME_ID), requests;
+	uint64_t cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID), requests;
 
 	if (write(go, "g", 1) != 1)
 		die("go");
 	requests = serve(done);
 	printf("{\"type\":\"truth\",\"requests\":%llu,\"cpu_ns\":%llu,\"conns\":%u,\"threads\":%u}\n",
-	       (unsigned long long)requests, (unsigned long long)(now_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu_ns), nr_conns,
+	       (unsigned long long)requests, (unsigned long long)(clock_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu_ns), nr_conns,
 	       nr_threads + 1);
 	fflush(stdout);
 }
@@ -266,8 +254,7 @@ int main(int argc, char **argv)
 	if (!is_tcp)
 		unlink(addr.un.sun_path);
 	start_threads();
-	printf("{\"type\":\"ready\",\"pid\":%d}\n", getpid());
-	fflush(stdout);
+	say_ready();
 	while (fgets(line, sizeof(line), stdin))
 		run_once(go[1], done[0]);
 	kill(client, SIGKILL);

@@ -11,7 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/time.h>
-#include <unistd.h>
+
+#include "workload.h"
 
 #define NR_JUMPS 20
 #define NR_FREE_CALLS 10 /* after each */
@@ -45,16 +46,13 @@ static void take_free_lock(void)
 int main(void)
 {
 	struct sigaction action;
-	char line[16];
 
 	memset(&action, 0, sizeof(action));
 	action.sa_handler = jump;
 	sigaction(SIGALRM, &action, NULL);
 	pthread_mutex_lock(&stuck_lock);
-	printf("{\"type\":\"ready\",\"pid\":%d}\n", (int)getpid());
-	fflush(stdout);
-	if (read(STDIN_FILENO, line, sizeof(line)) <= 0)
-		return 0;
+	say_ready();
+	await_start();
 	for (int i = 0; i < NR_JUMPS; i++) {
 		wait_and_jump();
 		take_free_lock();
@@ -62,7 +60,6 @@ int main(void)
 	printf("{\"type\":\"truth\",\"addr\":\"%p\",\"acquisitions\":%d,\"jumps\":%d}\n", (void *)&free_lock,
 	       NR_JUMPS * NR_FREE_CALLS, NR_JUMPS);
 	fflush(stdout);
-	while (read(STDIN_FILENO, line, sizeof(line)) > 0)
-		;
+	await_end_of_input();
 	return 0;
 }

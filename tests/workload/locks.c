@@ -19,16 +19,13 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "lock_play.h"
 #include "workload.h"
-
-#define MAX_THREADS 16
 
 enum kind { MUTEX, WRITE_LOCK, READ_LOCK };
 
@@ -59,23 +56,7 @@ static struct scripted_lock locks[] = {
 #define NR_LOCKS (sizeof(locks) / sizeof(locks[0]))
 
 static unsigned nr_threads = 4, nr_rounds = 10, hold_ms = 15, limit_ms = 6, nr_quick = 50;
-static atomic_int tids[MAX_THREADS];
-static atomic_uint nr_up, nr_arrived, phase;
-static atomic_bool started;
-
-/* All threads; without a futex, which a profiler would see. */
-static void meet(void)
-{
-	unsigned here = atomic_load(&phase);
-
-	if (atomic_fetch_add(&nr_arrived, 1) + 1 == nr_threads) {
-		atomic_store(&nr_arrived, 0);
-		atomic_fetch_add(&phase, 1);
-		return;
-	}
-	while (atomic_load(&phase) == here)
-		sleep_us(100);
-}
+static atomic_int tids[MAX_PLAYERS];
 
 static int take(struct scripted_lock *lock, bool as_holder)
 {
@@ -224,12 +205,8 @@ static void *run(void *arg)
 {
 	unsigned self = (unsigned)(uintptr_t)arg;
 
-	/* The default slack of 50 us would make every scripted sleep longer than asked. */
-	prctl(PR_SET_TIMERSLACK, 1);
 	atomic_store(&tids[self], (int)syscall(SYS_gettid));
-	atomic_fetch_add(&nr_up, 1);
-	while (!atomic_load(&started))
-		sleep_us(1000);
+	begin_play();
 	for (unsigned round = 0; round < nr_rounds; round++) {
 		for (unsigned i = 0; i < NR_LOCKS; i++) {
 			meet();
@@ -243,18 +220,6 @@ static void *run(void *arg)
 	for (unsigned i = 0; i < NR_LOCKS; i++)
 		take_quickly(&locks[i], self);
 	return NULL;
-}
-
-static void make_mutex(pthread_mutex_t *mutex, int type, int protocol, int robust)
-{
-	pthread_mutexattr_t attr;
-
-	pthread_mutexattr_init(&attr);
-	pthread_mutexattr_settype(&attr, type);
-	if (pthread_mutexattr_setprotocol(&attr, protocol) || pthread_mutexattr_setrobust(&attr, robust) ||
-	    pthread_mutex_init(mutex, &attr))
-		die("cannot make a mutex");
-	pthread_mutexattr_destroy(&attr);
 }
 
 /* The holder and the quick ones count always, waiters only where one is alone with the lock. */
@@ -301,35 +266,17 @@ static void parse(int argc, char **argv)
 			_exit(2);
 		*value = atoi(optarg);
 	}
-	if (nr_threads < 2 || nr_threads > MAX_THREADS)
+	if (nr_threads < 2 || nr_threads > MAX_PLAYERS)
 		_exit(2);
 }
 
 int main(int argc, char **argv)
 {
-	pthread_t threads[MAX_THREADS];
-	char line[16];
-
 	parse(argc, argv);
 	make_mutex(&recursive_lock, PTHREAD_MUTEX_RECURSIVE, PTHREAD_PRIO_NONE, PTHREAD_MUTEX_STALLED);
 	make_mutex(&errorcheck_lock, PTHREAD_MUTEX_ERRORCHECK, PTHREAD_PRIO_NONE, PTHREAD_MUTEX_STALLED);
 	make_mutex(&pi_lock, PTHREAD_MUTEX_NORMAL, PTHREAD_PRIO_INHERIT, PTHREAD_MUTEX_STALLED);
 	make_mutex(&robust_lock, PTHREAD_MUTEX_NORMAL, PTHREAD_PRIO_NONE, PTHREAD_MUTEX_ROBUST);
-	for (unsigned i = 0; i < nr_threads; i++) {
-		if (pthread_create(&threads[i], NULL, run, (void *)(uintptr_t)i))
-			die("cannot start a thread");
-	}
-	while (atomic_load(&nr_up) < nr_threads)
-		sleep_us(1000);
-	printf("{\"type\":\"ready\",\"pid\":%d}\n", (int)getpid());
-	fflush(stdout);
-	if (!fgets(line, sizeof(line), stdin))
-		return 0;
-	atomic_store(&started, true);
-	for (unsigned i = 0; i < nr_threads; i++)
-		pthread_join(threads[i], NULL);
-	print_truth();
-	while (fgets(line, sizeof(line), stdin))
-		;
+	play(nr_threads, run, print_truth);
 	return 0;
 }

@@ -21,6 +21,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lock_play.h"
+#include "workload.h"
+
 #define ROUNDS 20
 #define HOLD_NS 8000000
 #define NR_WAITERS 2
@@ -63,35 +66,12 @@ static pthread_mutex_t news_lock = PTHREAD_MUTEX_INITIALIZER;
 static bool printed; /* the news */
 static __thread unsigned int timeouts, interruptions;
 
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000000ULL + now.tv_nsec;
-}
-
-/* How long the kernel says that this thread has waited for a CPU. */
-static uint64_t run_delay_ns(void)
-{
-	unsigned long long delay = 0;
-	FILE *file = fopen("/proc/thread-self/schedstat", "r");
-
-	if (!file)
-		return 0;
-	if (fscanf(file, "%*u %llu", &delay) != 1)
-		delay = 0;
-	fclose(file);
-	return delay;
-}
-
 static void hold(bool sleeps)
 {
-	struct timespec nap = { .tv_nsec = HOLD_NS };
 	uint64_t end = now_ns() + HOLD_NS;
 
 	if (sleeps) {
-		nanosleep(&nap, NULL);
+		sleep_until(end);
 		return;
 	}
 	while (now_ns() < end)
@@ -215,7 +195,7 @@ static void connect_to_oneself(int ends[2])
 	if (bind(listener, (struct sockaddr *)&name, sizeof(sa_family_t)) || listen(listener, 1) ||
 	    getsockname(listener, (struct sockaddr *)&name, &length) ||
 	    connect(ends[0], (struct sockaddr *)&name, length))
-		abort();
+		die("cannot connect to oneself");
 	ends[1] = accept(listener, NULL, NULL);
 	close(listener);
 }
@@ -225,7 +205,7 @@ static void pass_byte(int from, int to)
 	char byte = 'x';
 
 	if (write(from, &byte, 1) != 1 || read(to, &byte, 1) != 1)
-		abort();
+		die("cannot pass a byte");
 }
 
 static void *waiter(void *context)
@@ -280,7 +260,7 @@ static void *holder(void *context)
 	return (void *)(intptr_t)tid;
 }
 
-static void play(const struct scene *scene)
+static void play_scene(const struct scene *scene)
 {
 	struct waiter waiters[NR_WAITERS] = { 0 };
 	unsigned int all_timeouts = 0, all_interruptions = 0;
@@ -305,10 +285,9 @@ static void play(const struct scene *scene)
 		all_interruptions += waiters[i].interruptions;
 	}
 	pthread_join(holding, &tid);
-	printf("{\"scene\": \"%s\", \"lock\": \"%s\", \"waits\": %u, \"wait_ns\": %llu, \"run_delay_ns\": %llu, \"holder\": %d, \"timeouts\": %u, "
-	       "\"interruptions\": %u}",
-	       scene->name, scene->lock_name, waits, (unsigned long long)wait_ns, (unsigned long long)delay_ns,
-	       (int)(intptr_t)tid, all_timeouts,
+	printf("{\"scene\": \"%s\", \"lock\": \"%s\", \"waits\": %u, \"wait_ns\": %llu, \"run_delay_ns\": %llu, ",
+	       scene->name, scene->lock_name, waits, (unsigned long long)wait_ns, (unsigned long long)delay_ns);
+	printf("\"holder\": %d, \"timeouts\": %u, \"interruptions\": %u}", (int)(intptr_t)tid, all_timeouts,
 	       all_interruptions);
 }
 
@@ -347,19 +326,10 @@ static const struct scene *find_scene(const char *name)
 
 static void make_locks(void)
 {
-	pthread_mutexattr_t attr;
-
-	pthread_mutexattr_init(&attr);
-	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
-	pthread_mutex_init(&recursive_lock, &attr);
-	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ERRORCHECK);
-	pthread_mutex_init(&errorcheck_lock, &attr);
-	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_NORMAL);
-	pthread_mutexattr_setprotocol(&attr, PTHREAD_PRIO_INHERIT);
-	pthread_mutex_init(&pi_lock, &attr);
-	pthread_mutexattr_setprotocol(&attr, PTHREAD_PRIO_NONE);
-	pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
-	pthread_mutex_init(&robust_lock, &attr);
+	make_mutex(&recursive_lock, PTHREAD_MUTEX_RECURSIVE, PTHREAD_PRIO_NONE, PTHREAD_MUTEX_STALLED);
+	make_mutex(&errorcheck_lock, PTHREAD_MUTEX_ERRORCHECK, PTHREAD_PRIO_NONE, PTHREAD_MUTEX_STALLED);
+	make_mutex(&pi_lock, PTHREAD_MUTEX_NORMAL, PTHREAD_PRIO_INHERIT, PTHREAD_MUTEX_STALLED);
+	make_mutex(&robust_lock, PTHREAD_MUTEX_NORMAL, PTHREAD_PRIO_NONE, PTHREAD_MUTEX_ROBUST);
 	heap_lock = calloc(1, sizeof(*heap_lock));
 	pthread_mutex_init(heap_lock, NULL);
 	for (size_t i = 0; i < sizeof(scenes) / sizeof(scenes[0]); i++) {
@@ -373,27 +343,19 @@ static void on_signal(int number)
 	(void)number;
 }
 
-static void wait_for_line(void)
-{
-	char line[16];
-
-	if (!fgets(line, sizeof(line), stdin))
-		exit(0);
-}
-
 int main(int argc, char **argv)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	make_locks();
 	sigaction(SIGUSR1, &(struct sigaction){ .sa_handler = on_signal }, NULL); /* ends calls, none is restarted */
-	printf("{\"type\": \"ready\", \"pid\": %d}\n", (int)getpid());
-	wait_for_line();
+	say_ready();
+	await_start();
 	printf("{\"type\": \"truth\", \"scenes\": [");
 	for (int i = 1; i < argc; i++) {
 		printf(i > 1 ? ", " : "");
-		play(find_scene(argv[i]));
+		play_scene(find_scene(argv[i]));
 	}
 	printf("]}\n");
-	wait_for_line();
+	await_end_of_input();
 	return 0;
 }

@@ -24,8 +24,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "workload.h"
+
 #define GAP_NS 30000
-#define PAUSE_NS 400000
+#define PAUSE_US 400
 #define MAX_WAKES 4096
 
 /*
@@ -41,8 +43,8 @@
 struct spinner {
 	pthread_t thread;
 	int cpu;
-	int64_t until_ns;
-	int64_t wall_ns, gap_ns, longest_ns;
+	uint64_t until_ns;
+	uint64_t wall_ns, gap_ns, longest_ns;
 	long gaps;
 };
 
@@ -50,24 +52,10 @@ struct sleeper {
 	pthread_t thread;
 	int cpu;
 	int pipe;
-	int64_t sent_ns; /* written before the byte, read after it */
+	uint64_t sent_ns; /* written before the byte, read after it */
 	int64_t wake_ns[MAX_WAKES];
 	int wakes;
 };
-
-static int64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000000LL + now.tv_nsec;
-}
-
-static void fail(const char *what, int err)
-{
-	fprintf(stderr, "noise: %s: %s\n", what, strerror(err));
-	exit(1);
-}
 
 static void stay_on(int cpu)
 {
@@ -76,21 +64,20 @@ static void stay_on(int cpu)
 	CPU_ZERO(&set);
 	CPU_SET(cpu, &set);
 	if (sched_setaffinity(0, sizeof(set), &set))
-		fail("sched_setaffinity", errno);
+		die("sched_setaffinity");
 }
 
 static void start(pthread_t *thread, void *(*body)(void *), void *argument)
 {
-	int err = pthread_create(thread, NULL, body, argument);
-
-	if (err)
-		fail("pthread_create", err);
+	errno = pthread_create(thread, NULL, body, argument);
+	if (errno)
+		die("pthread_create");
 }
 
 static void *spin(void *argument)
 {
 	struct spinner *s = argument;
-	int64_t begin, last, now;
+	uint64_t begin, last, now;
 
 	stay_on(s->cpu);
 	begin = last = now_ns();
@@ -108,14 +95,14 @@ static void *spin(void *argument)
 	return NULL;
 }
 
-static struct spinner spin_on(const int *cpus, int count, int64_t ns)
+static struct spinner spin_on(const int *cpus, int count, uint64_t ns)
 {
 	struct spinner *spinners = calloc(count, sizeof(*spinners)), sum = { 0 };
-	int64_t until_ns = now_ns() + ns;
+	uint64_t until_ns = now_ns() + ns;
 	int i;
 
 	if (!spinners)
-		fail("calloc", ENOMEM);
+		die("calloc");
 	for (i = 0; i < count; i++) {
 		spinners[i].cpu = cpus[i];
 		spinners[i].until_ns = until_ns;
@@ -152,23 +139,22 @@ static int compare(const void *a, const void *b)
 }
 
 /* A late waker does not matter: the clock starts when it writes. */
-static void wake_for(struct sleeper *s, int waker_cpu, int64_t ns)
+static void wake_for(struct sleeper *s, int waker_cpu, uint64_t ns)
 {
-	struct timespec pause = { .tv_nsec = PAUSE_NS };
-	int64_t until_ns = now_ns() + ns;
+	uint64_t until_ns = now_ns() + ns;
 	int ends[2], i;
 
 	if (pipe(ends))
-		fail("pipe", errno);
+		die("pipe");
 	s->pipe = ends[0];
 	stay_on(waker_cpu);
 	prctl(PR_SET_TIMERSLACK, 1);
 	start(&s->thread, sleep_and_wake, s);
 	for (i = 0; i < MAX_WAKES && (!i || now_ns() < until_ns); i++) {
-		nanosleep(&pause, NULL);
+		sleep_us(PAUSE_US);
 		__atomic_store_n(&s->sent_ns, now_ns(), __ATOMIC_RELEASE);
 		if (write(ends[1], "", 1) != 1)
-			fail("write", errno);
+			die("write");
 	}
 	close(ends[1]);
 	pthread_join(s->thread, NULL);
@@ -188,7 +174,7 @@ int main(int argc, char **argv)
 	bool is_quiet;
 
 	if (sched_getaffinity(0, sizeof(allowed), &allowed))
-		fail("sched_getaffinity", errno);
+		die("sched_getaffinity");
 	for (cpu = 0; cpu < CPU_SETSIZE; cpu++)
 		if (CPU_ISSET(cpu, &allowed))
 			cpus[count++] = cpu;

@@ -10,19 +10,15 @@
  *   calls   [lock, tid, begin, got, released, sleeps, preemptions]: sleeps inside the call by the kernel's count
  *   naps    [tid, begin, end]: when a thread slept by itself, in a pause or with the lock
  */
-#include <errno.h>
 #include <pthread.h>
-#include <stdatomic.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "lock_play.h"
 #include "workload.h"
 
 #define NR_THREADS 3
@@ -58,9 +54,6 @@ static struct thread {
 	unsigned nr_naps;
 } threads[NR_THREADS];
 
-static atomic_uint nr_up, nr_arrived, phase;
-static atomic_bool started;
-
 static void nap(struct thread *t, unsigned us)
 {
 	uint64_t *nap = t->naps[t->nr_naps++];
@@ -83,20 +76,6 @@ static unsigned draw(struct thread *t, unsigned limit)
 {
 	t->series = t->series * 6364136223846793005ull + 1442695040888963407ull;
 	return (t->series >> 33) % limit;
-}
-
-/* All threads; without a futex, which a profiler would see. */
-static void meet(void)
-{
-	unsigned here = atomic_load(&phase);
-
-	if (atomic_fetch_add(&nr_arrived, 1) + 1 == NR_THREADS) {
-		atomic_store(&nr_arrived, 0);
-		atomic_fetch_add(&phase, 1);
-		return;
-	}
-	while (atomic_load(&phase) == here)
-		sleep_us(100);
 }
 
 static int take(unsigned lock)
@@ -150,14 +129,11 @@ static void take_turn(struct thread *t, unsigned lock)
 
 static void *run(void *arg)
 {
-	struct thread *t = arg;
+	struct thread *t = &threads[(uintptr_t)arg];
 
-	prctl(PR_SET_TIMERSLACK, 1);
 	t->tid = (int)syscall(SYS_gettid);
 	t->series = 0x5eed + (t - threads);
-	atomic_fetch_add(&nr_up, 1);
-	while (!atomic_load(&started))
-		sleep_us(1000);
+	begin_play();
 	for (unsigned lock = 0; lock < NR_LOCKS; lock++) {
 		meet();
 		for (unsigned turn = 0; turn < NR_TURNS; turn++)
@@ -168,25 +144,17 @@ static void *run(void *arg)
 
 static void make_lock(unsigned lock)
 {
-	pthread_mutexattr_t attr;
+	pthread_mutex_t *mutex = &locks[lock].mutex;
 	enum kind kind = lock % NR_KINDS;
+	int type = kind == RECURSIVE	? PTHREAD_MUTEX_RECURSIVE
+		   : kind == ERRORCHECK ? PTHREAD_MUTEX_ERRORCHECK
+					: PTHREAD_MUTEX_DEFAULT;
 
-	if (kind == WRITER) {
+	if (kind == WRITER)
 		pthread_rwlock_init(&locks[lock].rwlock, NULL);
-		return;
-	}
-	pthread_mutexattr_init(&attr);
-	if (kind == RECURSIVE)
-		pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
-	else if (kind == ERRORCHECK)
-		pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ERRORCHECK);
-	else if (kind == PI)
-		pthread_mutexattr_setprotocol(&attr, PTHREAD_PRIO_INHERIT);
-	else if (kind == ROBUST)
-		pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
-	if (pthread_mutex_init(&locks[lock].mutex, &attr))
-		die("cannot make a mutex");
-	pthread_mutexattr_destroy(&attr);
+	else
+		make_mutex(mutex, type, kind == PI ? PTHREAD_PRIO_INHERIT : PTHREAD_PRIO_NONE,
+			   kind == ROBUST ? PTHREAD_MUTEX_ROBUST : PTHREAD_MUTEX_STALLED);
 }
 
 static void print_truth(void)
@@ -212,26 +180,8 @@ static void print_truth(void)
 
 int main(void)
 {
-	pthread_t handles[NR_THREADS];
-	char line[16];
-
 	for (unsigned i = 0; i < NR_LOCKS; i++)
 		make_lock(i);
-	for (unsigned i = 0; i < NR_THREADS; i++) {
-		if (pthread_create(&handles[i], NULL, run, &threads[i]))
-			die("cannot start a thread");
-	}
-	while (atomic_load(&nr_up) < NR_THREADS)
-		sleep_us(1000);
-	printf("{\"type\":\"ready\",\"pid\":%d}\n", (int)getpid());
-	fflush(stdout);
-	if (!fgets(line, sizeof(line), stdin))
-		return 0;
-	atomic_store(&started, true);
-	for (unsigned i = 0; i < NR_THREADS; i++)
-		pthread_join(handles[i], NULL);
-	print_truth();
-	while (fgets(line, sizeof(line), stdin))
-		;
+	play(NR_THREADS, run, print_truth);
 	return 0;
 }

@@ -27,6 +27,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "workload.h"
+
 #define REQUEST_BYTES 64
 #define MAX_CHILDREN 16
 #define BIG_BYTES (8 * 1024 * 1024) /* more than a socket's buffers take (net.ipv4.tcp_wmem) */
@@ -56,29 +58,13 @@ static struct sockaddr_in server_addr, backend_addr, feed_addr;
 static const char *directory = ".";
 static char response[BIG_BYTES];
 
-static void die(const char *what)
-{
-	fprintf(stderr, "scenario: %s: %s\n", what, strerror(errno));
-	exit(1);
-}
-
-
-static void sleep_us(long us)
-{
-	struct timespec time = { .tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000 };
-
-	nanosleep(&time, NULL);
-}
-
 /* Computes for so much CPU time, however long that takes. */
-static void compute_us(uint64_t us)
+static void compute_us(unsigned us)
 {
-	struct timespec begin, now;
+	uint64_t end_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID) + us * 1000ull;
 
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &begin);
-	do
-		clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-	while ((now.tv_sec - begin.tv_sec) * 1000000LL + (now.tv_nsec - begin.tv_nsec) / 1000 < (long long)us);
+	while (clock_ns(CLOCK_THREAD_CPUTIME_ID) < end_ns)
+		;
 }
 
 /* In a process of its own, which ends with this one. */
@@ -160,7 +146,7 @@ static bool receive_all(int fd, size_t size, int pause_ms)
 			return false;
 		size -= got;
 		if (pause_ms)
-			sleep_us(pause_ms * 1000L);
+			sleep_ms(pause_ms);
 	}
 	return true;
 }
@@ -175,7 +161,7 @@ static bool ask(int fd)
 	if (!send_all(fd, request, half))
 		return false;
 	if (scenario->piece_pause_ms)
-		sleep_us(scenario->piece_pause_ms * 1000L);
+		sleep_ms(scenario->piece_pause_ms);
 	return send_all(fd, request + half, REQUEST_BYTES - half) &&
 	       receive_all(fd, scenario->response_bytes, scenario->read_pause_ms);
 }
@@ -192,7 +178,7 @@ static void *client(void *arg)
 			fd = -1;
 		}
 		if (scenario->pause_ms)
-			sleep_us(scenario->pause_ms * 1000L);
+			sleep_ms(scenario->pause_ms);
 	}
 	return arg;
 }
@@ -257,7 +243,7 @@ static void handle_heavy(int worker)
 static void handle_sleeping(int worker)
 {
 	(void)worker;
-	sleep_us(20000);
+	sleep_ms(20);
 }
 
 pthread_mutex_t the_big_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -266,7 +252,7 @@ static void handle_locking(int worker)
 {
 	(void)worker;
 	pthread_mutex_lock(&the_big_lock);
-	sleep_us(5000);
+	sleep_ms(5);
 	pthread_mutex_unlock(&the_big_lock);
 	sleep_us(200); /* or else it takes the lock again before the others are awake */
 }
@@ -299,7 +285,7 @@ static void *answer_slowly(void *arg)
 	int fd = (int)(intptr_t)arg;
 
 	while (receive_all(fd, 1, 0)) {
-		sleep_us(scenario->answer_ms * 1000L);
+		sleep_ms(scenario->answer_ms);
 		if (!send_all(fd, "a", 1))
 			break;
 	}
@@ -313,7 +299,7 @@ static void *answer_later(void *arg)
 	int fd = (int)(intptr_t)arg;
 
 	while (receive_all(fd, 1, 0)) {
-		sleep_us(3000);
+		sleep_ms(3);
 		if (!send_all(fd, "a", 1))
 			break;
 	}
@@ -362,7 +348,7 @@ static void open_file(void)
 	snprintf(path, sizeof(path), "%s/scenario-journal", directory);
 	file = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
 	if (file < 0)
-		die(path);
+		die("%s", path);
 }
 
 static void open_ring(void)
@@ -385,7 +371,7 @@ static void *serve_late(void *arg)
 	for (;;) {
 		int fd;
 
-		sleep_us(200000);
+		sleep_ms(200);
 		while ((fd = accept(listener, NULL, NULL)) >= 0)
 			serve_connection(fd, 0);
 	}
@@ -421,7 +407,7 @@ static void *serve_by_pool(void *arg)
 		sem_init(&pool.wake[i], 0, 0);
 		start_thread(pool_worker, (void *)i);
 	}
-	sleep_us(100000);
+	sleep_ms(100);
 	for (;;) {
 		int fd = accept(listener, NULL, NULL), worker = -1;
 
@@ -525,8 +511,6 @@ static const struct scenario scenarios[] = {
 
 int main(int argc, char **argv)
 {
-	char line[64];
-
 	for (size_t i = 0; argc > 1 && i < sizeof(scenarios) / sizeof(scenarios[0]); i++) {
 		if (!strcmp(argv[1], scenarios[i].name))
 			scenario = &scenarios[i];
@@ -546,8 +530,7 @@ int main(int argc, char **argv)
 	printf("{\"type\":\"ready\",\"pid\":%d,\"backend\":%d,\"feed\":%d}\n", getpid(), ntohs(backend_addr.sin_port),
 	       ntohs(feed_addr.sin_port));
 	fflush(stdout);
-	while (fgets(line, sizeof(line), stdin))
-		;
+	await_end_of_input();
 	for (int i = 0; i < nr_children; i++)
 		kill(children[i], SIGKILL);
 	for (int i = 0; i < nr_children; i++)

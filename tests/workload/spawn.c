@@ -28,6 +28,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "workload.h"
+
 #define NS_PER_MS 1000000ULL
 #define NR_LONG_ARGS 1024
 #define LONG_ARG_BYTES 127
@@ -42,28 +44,6 @@ struct life {
 
 extern char **environ;
 static char self[4096], look_word[] = "look", nothing[] = "nothing";
-
-static void die(const char *what)
-{
-	fprintf(stderr, "spawn: %s: %s\n", what, strerror(errno));
-	exit(1);
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000000ULL + now.tv_nsec;
-}
-
-static void sleep_ms(long ms)
-{
-	struct timespec time = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * (long)NS_PER_MS };
-
-	while (nanosleep(&time, &time) && errno == EINTR)
-		;
-}
 
 static void reap(struct life *life)
 {
@@ -424,7 +404,6 @@ static void run(int argc, char **argv)
 int main(int argc, char **argv)
 {
 	uint64_t first_ns = now_ns();
-	char line[64];
 
 	/* What the processes that it makes do. */
 	if (argc > 3 && !strcmp(argv[1], "look"))
@@ -440,11 +419,9 @@ int main(int argc, char **argv)
 		die("readlink");
 	printf("{\"type\":\"ready\",\"pid\":%d,\"exe\":\"%s\"}\n", getpid(), self);
 	fflush(stdout);
-	if (!fgets(line, sizeof(line), stdin))
-		return 0;
+	await_start();
 	run(argc, argv);
 	fflush(stdout);
-	while (fgets(line, sizeof(line), stdin))
-		;
+	await_end_of_input();
 	return 0;
 }

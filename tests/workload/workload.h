@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause) */
 /*
- * What the known-answer workloads share: clocks, and a truth that knows how sure it is.
+ * What the known-answer workloads share: clocks, how they begin and end, and a truth that knows how sure it is.
  *
  * No clock is read at the very moment that a profiler sees: a figure is a range, from the least to the most
  * that it can be by the clocks read before and after. Whoever takes the CPU meanwhile makes it wider.
@@ -40,6 +40,31 @@ __attribute__((noreturn, format(printf, 1, 2))) static inline void die(const cha
 	va_end(args);
 	fprintf(stderr, ": %s\n", strerror(saved));
 	_exit(1);
+}
+
+/* A workload that has nothing else to say before it starts. */
+static inline void say_ready(void)
+{
+	printf("{\"type\":\"ready\",\"pid\":%d}\n", (int)getpid());
+	fflush(stdout);
+}
+
+/* A line starts it; where the input ends instead, that is its end. */
+static inline void await_start(void)
+{
+	char line[64];
+
+	if (!fgets(line, sizeof(line), stdin))
+		exit(0);
+}
+
+/* Having told its truth it stays, to be looked at. */
+static inline void await_end_of_input(void)
+{
+	char line[64];
+
+	while (fgets(line, sizeof(line), stdin))
+		;
 }
 
 static inline uint64_t clock_ns(clockid_t clock)
