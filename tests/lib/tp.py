@@ -7,6 +7,7 @@ test. THREADPROF names the binary under test, and arguments choose the tests who
 one of them.
 """
 import atexit
+import glob
 import json
 import os
 import random
@@ -386,8 +387,8 @@ def workload_path(name):
         return name
     source = os.path.join(ROOT, "tests", "workload", name + ".c")
     ready = os.path.join(ROOT, "build", "workload", name)
-    header = os.path.join(os.path.dirname(source), "workload.h")
-    changed = max(os.path.getmtime(path) for path in (source, header))
+    headers = glob.glob(os.path.join(os.path.dirname(source), "*.h"))
+    changed = max(os.path.getmtime(path) for path in [source] + headers)
     if os.access(ready, os.X_OK) and os.path.getmtime(ready) >= changed:
         return ready
     if name not in _built:

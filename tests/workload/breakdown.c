@@ -12,16 +12,13 @@
  * one entry per request; then end of file on stdin ends the program. Clients, upstreams and the
  * competitor for a CPU are processes of their own.
  *
- * A request is a list of steps, "s20" for 20 ms of sleep; run_step() names them all. What a step
- * that blocks took is its wall time less the CPU time used and the time spent runnable in it. "cpu"
- * is what is left of the request: a thread's CPU clock leaves out what the hypervisor took, the
- * scheduler's switches don't.
+ * A request is a list of steps, see breakdown_client.h. "cpu" is what no step blocked of it: a thread's
+ * CPU clock leaves out what the hypervisor took, the scheduler's switches don't.
  */
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
-#include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -34,39 +31,21 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "breakdown_client.h"
+#include "breakdown_others.h"
+#include "breakdown_steps.h"
+#include "loopback.h"
 #include "workload.h"
 
-#define MS 1000000ull
-#define STEPS_SIZE 56
-/* Few long waits here too: the kernel wakes a writer when a third of its buffer is free. */
-#define REPLY_BYTES (1u << 20)
 #define SEND_BUFFER (1u << 18)
-#define READ_BYTES (1u << 18)
-/*
- * Few long waits: the CPU clock stops some microseconds before each switch, while the kernel looks for
- * other work, and of many short waits that would be a share to see.
- */
-#define DISK_BYTES (4u << 20)
 #define HUGE_PAGE (2u << 20)
 #define PREEMPTION_NS 10000
 #define MAX_CONNS 256
 #define MAX_REQUESTS 512
 #define NR_WORKERS 3
-#define MAX_CLIENTS 4
-
-enum state { CPU, RUNQ, LOCK, WAIT, DISK, NET, IDLE, SLEEP, OTHER, HANDOFF, NR_STATES };
-static const char *const state_names[] = { "cpu", "runq", "lock",  "wait",  "disk",
-					   "net", "idle", "sleep", "other", "handoff" };
-
-/* What a client sends. */
-struct message {
-	char steps[STEPS_SIZE];
-	uint64_t sent_ns; /* before it was */
-};
 
 struct conn {
 	int fd;
@@ -76,66 +55,12 @@ struct conn {
 	atomic_bool is_served;
 };
 
-struct request {
-	unsigned port, seq;
-	char steps[STEPS_SIZE];
-	pid_t read_tid, write_tid;
-	struct range read_at, pushed_at;
-	struct range latency, state[NR_STATES];
-	struct range ready;	 /* cpu and runq */
-	struct range not_asleep; /* and hand-off */
-	/* free_ns: for how long of the hand-off the thread that answers was free. */
-	int64_t free_ns;
-	/* Whether the one that answers was woken for it, or had another request before. */
-	bool is_taking_up_known;
-};
-
-/* Where a worker waits for somebody outside: kinds of descriptor, each with its process. */
-enum upstream { UP_V4, UP_V6, UP_UNIX, UP_PIPE, NR_UPSTREAMS };
-
-struct upstream_total {
-	char addr[128];
-	struct range wait;
-	unsigned waits;
-};
-
-struct worker {
-	pthread_t thread, helper_thread;
-	int cpu;
-	pid_t tid;
-	struct request *request;
-	struct range taken_at; /* when this thread took up the request, or last became free */
-	struct span taken;     /* its clocks then */
-	int up_out[NR_UPSTREAMS], up_in[NR_UPSTREAMS];
-
-	/* The helper holds the mutex, or makes the condition true, after so many milliseconds. */
-	sem_t wanted;
-	char what;
-	unsigned ms;
-	atomic_bool held, tries;
-	pthread_mutex_t mutex, cond_mutex;
-	pthread_cond_t cond;
-	bool ready;
-	unsigned cond_waits;
-	struct range cond_wait;
-};
-
-struct competitor {
-	atomic_int cpu;
-	atomic_bool spins;
-};
-
-static const char *mode = "single", *script = "states", *data_dir;
-static int listen_fd = -1, disk_fd = -1, competitor_pipe[2];
-static char disk_name[64], unix_path[108];
-static char *disk_data;
-static struct sockaddr_in server_addr;
-static struct competitor *competitor;
-static struct upstream_total upstream_totals[NR_UPSTREAMS];
-static struct range disk_wait;
-static pthread_mutex_t totals_mutex = PTHREAD_MUTEX_INITIALIZER;
+static const char *data_dir;
+static int listen_fd = -1;
+static char disk_name[64];
 
 static struct worker workers[NR_WORKERS], reader;
+static struct upstream_fds upstreams[NR_WORKERS];
 static unsigned nr_workers = 1;
 static struct conn conns[MAX_CONNS];
 static struct request requests[MAX_REQUESTS];
@@ -147,241 +72,6 @@ static struct conn *queue[MAX_REQUESTS];
 static unsigned queue_tail;
 static atomic_uint queue_head;
 static sem_t queue_sem;
-
-/* ---- clocks ---- */
-
-/* Returns the time blocked since @begin, and adds it to the request in hand. */
-static struct range charge(struct worker *w, struct span begin, enum state state)
-{
-	struct range blocked = blocked_between(begin, snapshot());
-
-	range__add(&w->request->state[state], blocked);
-	return blocked;
-}
-
-/* As charge(); many workers add to @total. */
-static struct range charge_total(struct worker *w, struct span begin, enum state state, struct range *total)
-{
-	struct range blocked = charge(w, begin, state);
-
-	pthread_mutex_lock(&totals_mutex);
-	range__add(total, blocked);
-	pthread_mutex_unlock(&totals_mutex);
-	return blocked;
-}
-
-/* The CPUs that we may use, in turn. */
-static int nth_cpu(unsigned n)
-{
-	cpu_set_t allowed;
-	int cpu;
-
-	sched_getaffinity(0, sizeof(allowed), &allowed);
-	n %= CPU_COUNT(&allowed);
-	for (cpu = 0; !CPU_ISSET(cpu, &allowed) || n; cpu++)
-		n -= CPU_ISSET(cpu, &allowed) ? 1 : 0;
-	return cpu;
-}
-
-static void pin_to(int cpu)
-{
-	cpu_set_t one;
-
-	CPU_ZERO(&one);
-	CPU_SET(cpu, &one);
-	if (sched_setaffinity(0, sizeof(one), &one))
-		die("sched_setaffinity");
-}
-
-/* ---- the steps ---- */
-
-static void spin_step(unsigned ms)
-{
-	uint64_t end = clock_ns(CLOCK_THREAD_CPUTIME_ID) + ms * MS;
-
-	while (clock_ns(CLOCK_THREAD_CPUTIME_ID) < end)
-		;
-}
-
-/* This thread and the competitor share the CPU until this one has waited long enough for it. */
-static void compete_step(struct worker *w, unsigned ms)
-{
-	uint64_t end = run_delay_ns() + ms * MS, limit = now_ns() + 2000 * MS;
-
-	competitor->cpu = w->cpu;
-	competitor->spins = true;
-	if (write(competitor_pipe[1], "g", 1) != 1)
-		die("competitor");
-	while (run_delay_ns() < end && now_ns() < limit)
-		;
-	competitor->spins = false;
-}
-
-static void ask_helper(struct worker *w, char what, unsigned ms)
-{
-	w->what = what;
-	w->ms = ms;
-	sem_post(&w->wanted);
-}
-
-static void lock_step(struct worker *w, unsigned ms)
-{
-	struct span begin;
-
-	ask_helper(w, 'l', ms);
-	/* Not by waiting: that would be a wait for another thread, and not for the lock. */
-	while (!w->held)
-		;
-	begin = snapshot();
-	w->tries = true;
-	pthread_mutex_lock(&w->mutex);
-	charge(w, begin, LOCK);
-	pthread_mutex_unlock(&w->mutex);
-}
-
-static void wait_step(struct worker *w, unsigned ms)
-{
-	struct span begin;
-
-	ask_helper(w, 'w', ms);
-	begin = snapshot();
-	pthread_mutex_lock(&w->cond_mutex);
-	while (!w->ready)
-		pthread_cond_wait(&w->cond, &w->cond_mutex);
-	w->ready = false;
-	pthread_mutex_unlock(&w->cond_mutex);
-	range__add(&w->cond_wait, charge(w, begin, WAIT));
-	w->cond_waits++;
-}
-
-static void *helper_main(void *arg)
-{
-	struct worker *w = arg;
-
-	prctl(PR_SET_NAME, "helper");
-	prctl(PR_SET_TIMERSLACK, 1);
-	pin_to(nth_cpu(1));
-	for (;;) {
-		while (sem_wait(&w->wanted))
-			;
-		if (w->what == 'l') {
-			pthread_mutex_lock(&w->mutex);
-			w->held = true;
-			/* On a busy CPU it may take the worker long to see it. */
-			while (!w->tries)
-				;
-			w->held = w->tries = false;
-			sleep_ms(w->ms);
-			pthread_mutex_unlock(&w->mutex);
-			continue;
-		}
-		sleep_ms(w->ms);
-		pthread_mutex_lock(&w->cond_mutex);
-		w->ready = true;
-		pthread_mutex_unlock(&w->cond_mutex);
-		/* After the unlock: the woken thread must not wait for a lock as well. */
-		pthread_cond_signal(&w->cond);
-	}
-	return NULL;
-}
-
-/* How long a disk takes is its own affair: again until it was long enough. */
-static void disk_step(struct worker *w, unsigned ms, bool reads)
-{
-	uint64_t blocked = 0, limit = now_ns() + 2000 * MS;
-
-	while (blocked < ms * MS && now_ns() < limit) {
-		struct span begin = snapshot();
-
-		if (reads) {
-			if (pread(disk_fd, disk_data, DISK_BYTES, 0) != DISK_BYTES)
-				die("direct read");
-		} else if (pwrite(disk_fd, disk_data, DISK_BYTES, 0) != DISK_BYTES ||
-			   fdatasync(disk_fd)) {
-			die("write or fdatasync");
-		}
-		blocked += charge_total(w, begin, DISK, &disk_wait).lo_ns;
-	}
-}
-
-static void upstream_step(struct worker *w, enum upstream kind, bool polls, unsigned ms)
-{
-	struct pollfd pollfd = { .fd = w->up_in[kind], .events = POLLIN };
-	unsigned char byte = ms;
-	struct span begin;
-
-	if (write(w->up_out[kind], &byte, 1) != 1)
-		die("upstream");
-	begin = snapshot();
-	if (polls && poll(&pollfd, 1, 5000) != 1)
-		die("poll");
-	if (read(w->up_in[kind], &byte, 1) != 1)
-		die("upstream");
-	charge_total(w, begin, kind == UP_PIPE ? OTHER : NET, &upstream_totals[kind].wait);
-	__atomic_fetch_add(&upstream_totals[kind].waits, 1, __ATOMIC_RELAXED);
-}
-
-static void sleep_step(struct worker *w, unsigned ms)
-{
-	struct span begin = snapshot();
-
-	sleep_ms(ms);
-	charge(w, begin, SLEEP);
-}
-
-static void run_step(struct worker *w, char op, unsigned ms)
-{
-	switch (op) {
-	case 'c': /* use the CPU */
-		return spin_step(ms);
-	case 'q': /* wait for the CPU */
-		return compete_step(w, ms);
-	case 'l': /* a mutex that another thread holds */
-		return lock_step(w, ms);
-	case 'w': /* a condition that another thread makes true */
-		return wait_step(w, ms);
-	case 'd': /* direct writes and fdatasync */
-		return disk_step(w, ms, false);
-	case 'r': /* direct reads */
-		return disk_step(w, ms, true);
-	case 't': /* an upstream: TCP, TCP over IPv6, unix; in capitals with poll() first */
-	case 'T':
-		return upstream_step(w, UP_V4, op == 'T', ms);
-	case 'v':
-	case 'V':
-		return upstream_step(w, UP_V6, op == 'V', ms);
-	case 'u':
-	case 'U':
-		return upstream_step(w, UP_UNIX, op == 'U', ms);
-	case 'p': /* a pipe */
-		return upstream_step(w, UP_PIPE, false, ms);
-	case 's':
-		return sleep_step(w, ms);
-	}
-	/* n: a long answer to a client that reads slowly. h: the reader keeps the request back. */
-}
-
-static bool has_step(const char *steps, char op)
-{
-	return strchr(steps, op) != NULL;
-}
-
-static unsigned step_ms(const char *steps, char op)
-{
-	const char *step = strchr(steps, op);
-
-	return step ? atoi(step + 1) : 0;
-}
-
-static void run_steps(struct worker *w)
-{
-	const char *at = w->request->steps;
-
-	for (; *at; at++) {
-		if ((*at >= 'a' && *at <= 'z') || (*at >= 'A' && *at <= 'Z'))
-			run_step(w, *at, atoi(at + 1));
-	}
-}
 
 /* ---- requests ---- */
 
@@ -643,232 +333,6 @@ static void *reader_main(void *arg)
 	return arg;
 }
 
-/* ---- the clients, processes of their own ---- */
-
-static int dial(void)
-{
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	int size = 65536;
-
-	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
-	if (fd < 0 || connect(fd, (struct sockaddr *)&server_addr, sizeof(server_addr)))
-		die("connect");
-	return fd;
-}
-
-static void ask(int fd, const char *steps)
-{
-	static char data[READ_BYTES];
-	size_t left = has_step(steps, 'n') ? REPLY_BYTES : 1;
-	struct message msg = {};
-
-	memcpy(msg.steps, steps, strlen(steps));
-	msg.sent_ns = now_ns();
-	if (send(fd, &msg, sizeof(msg), MSG_NOSIGNAL) != sizeof(msg))
-		die("send of a request");
-	while (left) {
-		ssize_t got = recv(fd, data, left < sizeof(data) ? left : sizeof(data),
-				   MSG_WAITALL);
-
-		if (got <= 0)
-			die("no answer");
-		left -= got;
-		if (left)
-			sleep_ms(20);
-	}
-}
-
-static const char *const all_states[] = {
-	"c20", "q20", "l20", "w25", "d20", "r20", "n", "t20",
-	"v20", "u20", "T20", "s20", "p20", "l20,s15,c20,w20,d15,u20,p15,n", NULL,
-};
-/*
- * For several clients at a time. Not the disk: where a worker is woken while another one submits its I/O
- * on the same CPU, and that one blocks next, the kernel's switch does not read its clock again (from
- * rq_clock_skip_update()): what the one has run since the wake-up is charged to the other, up to half a
- * millisecond, and the CPU clock is no truth.
- */
-static const char *const all_but_runq[] = {
-	"c20", "l20", "w25", "s20", "t20", "p20", "n", "c15,l20,w15,T20,s20,u15", NULL,
-};
-/* What a thread without a request of its own can be seen to do for one that another has read. */
-static const char *const handed_over[] = {
-	"c20", "s20", "l20", "q20", "d20", "p20", "n", "t20", "w20", "h20,s20", "h25,c20,l20,n", NULL,
-};
-static const char *const handed_over_to_busy[] = {
-	"c20", "s20", "l20", "q20", "d20", "p20", "n", "t20", "w20", "c15,l20,n", NULL,
-};
-/*
- * For several clients at a time: the worker answers one of them, and becomes free, while the reader still
- * keeps another one's request back.
- */
-static const char *const held_back[] = {
-	"s20", "h30,s20", "h30,t20", "t20,w15", "h30,w20", "u20", "h25,u15,w15", "h30,c5", NULL,
-};
-static const char *const peers[] = {
-	"t20", "v25", "u30", "T20", "V25", "U30", "t10,v10,u10", NULL,
-};
-static const char *const files[] = { "d60", "r60", NULL };
-
-/* Each request on a connection of its own, and then all on one, with and without a pause. */
-static void client_in_a_row(const char *const *list)
-{
-	int fd;
-
-	for (unsigned i = 0; list[i]; i++) {
-		fd = dial();
-		ask(fd, list[i]);
-		close(fd);
-	}
-	fd = dial();
-	for (unsigned i = 0; list[i]; i++) {
-		if (i % 2)
-			sleep_ms(15);
-		ask(fd, list[i]);
-	}
-	close(fd);
-}
-
-static unsigned count(const char *const *list)
-{
-	unsigned n = 0;
-
-	while (list[n])
-		n++;
-	return n;
-}
-
-struct traffic {
-	const char *mode, *script;
-	unsigned clients;
-	const char *const *list;
-};
-
-static const struct traffic traffics[] = {
-	{ "single", "states", 1, all_states },
-	{ "pool", "states", 3, all_but_runq },
-	{ "handoff", "states", 1, handed_over },
-	{ "handoff", "crowd", 3, handed_over_to_busy },
-	{ "handoff", "held", 2, held_back },
-	{ "single", "peers", 1, peers },
-	{ "single", "files", 1, files },
-};
-#define NR_TRAFFICS (sizeof(traffics) / sizeof(traffics[0]))
-
-static const struct traffic *find_traffic(void)
-{
-	for (unsigned i = 0; i < NR_TRAFFICS; i++)
-		if (!strcmp(traffics[i].mode, mode) && !strcmp(traffics[i].script, script))
-			return &traffics[i];
-	fprintf(stderr, "breakdown: no script '%s' for '%s'\n", script, mode);
-	exit(2);
-}
-
-/* ---- the other processes ---- */
-
-static pid_t fork_process(const char *name)
-{
-	pid_t pid = fork();
-
-	if (pid < 0)
-		die("fork");
-	if (!pid) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		prctl(PR_SET_NAME, name);
-		prctl(PR_SET_TIMERSLACK, 1);
-	}
-	return pid;
-}
-
-static void start_competitor(void)
-{
-	char byte;
-
-	competitor = mmap(NULL, sizeof(*competitor), PROT_READ | PROT_WRITE,
-			  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (competitor == MAP_FAILED || pipe2(competitor_pipe, O_CLOEXEC))
-		die("competitor");
-	if (fork_process("competitor"))
-		return;
-	close(competitor_pipe[1]);
-	while (read(competitor_pipe[0], &byte, 1) == 1) {
-		pin_to(competitor->cpu);
-		while (competitor->spins)
-			;
-	}
-	_exit(0);
-}
-
-/* Answers every byte, a number of milliseconds, after so long. */
-static void serve_upstream(int in, int out)
-{
-	unsigned char byte;
-
-	while (read(in, &byte, 1) == 1) {
-		sleep_ms(byte);
-		if (write(out, &byte, 1) != 1)
-			break;
-	}
-	_exit(0);
-}
-
-/* Connects every worker through one listener, each with a process of its own behind it. */
-static void connect_upstreams(enum upstream kind, struct sockaddr *addr, socklen_t len)
-{
-	int listener = socket(addr->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	if (listener < 0 || bind(listener, addr, len) || listen(listener, 16))
-		die("upstream's listener");
-	if (kind != UP_UNIX)
-		getsockname(listener, addr, &len);
-	for (unsigned i = 0; i < nr_workers; i++) {
-		int fd = socket(addr->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-		if (fd < 0 || connect(fd, addr, len))
-			die("upstream");
-		if (!fork_process("upstream")) {
-			int in = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-
-			close(fd);
-			serve_upstream(in, in);
-		}
-		workers[i].up_in[kind] = fd;
-		workers[i].up_out[kind] = fd;
-	}
-	close(listener);
-}
-
-static void start_upstreams(void)
-{
-	struct sockaddr_in v4 = { .sin_family = AF_INET,
-				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
-	struct sockaddr_un un = { .sun_family = AF_UNIX };
-
-	memcpy(un.sun_path, unix_path, sizeof(un.sun_path));
-	connect_upstreams(UP_V4, (struct sockaddr *)&v4, sizeof(v4));
-	connect_upstreams(UP_V6, (struct sockaddr *)&v6, sizeof(v6));
-	connect_upstreams(UP_UNIX, (struct sockaddr *)&un, sizeof(un));
-	snprintf(upstream_totals[UP_V4].addr, sizeof(upstream_totals[0].addr), "127.0.0.1:%u",
-		 ntohs(v4.sin_port));
-	snprintf(upstream_totals[UP_V6].addr, sizeof(upstream_totals[0].addr), "[::1]:%u",
-		 ntohs(v6.sin6_port));
-	snprintf(upstream_totals[UP_UNIX].addr, sizeof(upstream_totals[0].addr), "unix:%s",
-		 unix_path);
-	for (unsigned i = 0; i < nr_workers; i++) {
-		int to[2], from[2];
-
-		if (pipe2(to, O_CLOEXEC) || pipe2(from, O_CLOEXEC))
-			die("pipe2");
-		if (!fork_process("piper"))
-			serve_upstream(to[0], from[1]);
-		close(to[0]);
-		close(from[1]);
-		workers[i].up_out[UP_PIPE] = to[1];
-		workers[i].up_in[UP_PIPE] = from[0];
-	}
-}
-
 /*
  * Returns the descriptor whose bytes start the clients, one each. They stay off the workers' CPU:
  * one that preempted the worker in its last write would come between that write and the clock.
@@ -895,19 +359,6 @@ static int start_clients(const struct traffic *traffic)
 }
 
 /* ---- set-up and the truth ---- */
-
-static void open_listener(void)
-{
-	socklen_t len = sizeof(server_addr);
-
-	server_addr = (struct sockaddr_in){ .sin_family = AF_INET,
-					    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (listen_fd < 0 || bind(listen_fd, (struct sockaddr *)&server_addr, len) ||
-	    listen(listen_fd, 16))
-		die("listen");
-	getsockname(listen_fd, (struct sockaddr *)&server_addr, &len);
-}
 
 static void open_data(void)
 {
@@ -939,6 +390,7 @@ static void start_threads(void)
 		struct worker *w = &workers[i];
 
 		w->cpu = nth_cpu(0);
+		w->upstreams = &upstreams[i];
 		sem_init(&w->wanted, 0, 0);
 		pthread_mutex_init(&w->mutex, NULL);
 		pthread_mutex_init(&w->cond_mutex, NULL);
@@ -1013,7 +465,6 @@ static void parse_arguments(int argc, char **argv)
 int main(int argc, char **argv)
 {
 	const struct traffic *traffic;
-	char line[64];
 	int start;
 
 	parse_arguments(argc, argv);
@@ -1023,25 +474,21 @@ int main(int argc, char **argv)
 	snprintf(unix_path, sizeof(unix_path), "%s/threadprof-up.%d", data_dir, getpid());
 	signal(SIGPIPE, SIG_IGN);
 	sem_init(&queue_sem, 0, 0);
-	open_listener();
+	listen_fd = listen_on_loopback(&server_addr, 16);
 	open_data();
 	start_competitor();
-	start_upstreams();
+	start_upstreams(upstreams, nr_workers);
 	start = start_clients(traffic);
 	unlink(unix_path);
 	start_threads();
 	sleep_ms(50);
-	printf("{\"type\":\"ready\",\"pid\":%d,\"port\":%d}\n", getpid(),
-	       ntohs(server_addr.sin_port));
-	fflush(stdout);
-	if (!fgets(line, sizeof(line), stdin))
-		return 0;
+	say_ready_at(&server_addr);
+	await_start();
 	if (write(start, "gggg", traffic->clients) != (ssize_t)traffic->clients)
 		die("start");
 	while (nr_ended < nr_conns_expected)
 		sleep_ms(10);
 	print_truth();
-	while (fgets(line, sizeof(line), stdin))
-		;
+	await_end_of_input();
 	return 0;
 }

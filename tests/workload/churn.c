@@ -10,12 +10,10 @@
  * really happened; then end of file on stdin ends it. A connection counts as closed when it was
  * shut down for writing, or when no fd of the target's processes refers to it any more.
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -29,20 +27,18 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "churn_clients.h"
+#include "loopback.h"
 #include "workload.h"
 
 #define MAX_COUNT 100000
 #define FIRST_HIGH_FD 5000
 #define MOVED_FD 12000
-#define CLIENT_THREADS 8
 #define SERVER_THREADS 4
 #define EXEC_CONNS 20
 
-static int listen_fd = -1, null_fd = -1, max_fd;
-static struct sockaddr_in server_addr;
-static unsigned count;
+static int null_fd = -1, max_fd;
 static atomic_uint accepted, closed, requests, threads;
-static pid_t client_pid;
 static char **program_args;
 
 static int handed_over[MAX_COUNT];
@@ -118,92 +114,6 @@ static void serve(int fd)
 {
 	answer(fd, '.');
 	end(fd);
-}
-
-/* ---- the clients, in a process of their own ---- */
-
-static int dial(void)
-{
-	/*
-	 * The client's end is reset, so that ten thousand connections leave no port in TIME_WAIT.
-	 */
-	struct linger reset = { 1, 0 };
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	if (fd < 0 || connect(fd, (struct sockaddr *)&server_addr, sizeof(server_addr)))
-		die("connect");
-	setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
-	return fd;
-}
-
-static void await_end(int fd)
-{
-	char byte;
-
-	while (recv(fd, &byte, 1, 0) > 0)
-		;
-	close(fd);
-}
-
-static void converse(int fd)
-{
-	char reply;
-
-	do {
-		if (send(fd, "?", 1, MSG_NOSIGNAL) != 1)
-			break;
-	} while (recv(fd, &reply, 1, 0) == 1 && reply == '+');
-	await_end(fd);
-}
-
-static void *client_of_many(void *arg)
-{
-	for (unsigned i = *(unsigned *)arg; i < count; i += CLIENT_THREADS)
-		converse(dial());
-	return NULL;
-}
-
-static void *client_of_one(void *arg)
-{
-	converse(dial());
-	return arg;
-}
-
-static void *client_that_waits(void *arg)
-{
-	await_end(dial());
-	return arg;
-}
-
-static void join_clients(void *(*run)(void *), unsigned nr)
-{
-	pthread_t *clients = calloc(nr, sizeof(*clients));
-	unsigned *numbers = calloc(nr, sizeof(*numbers));
-
-	for (unsigned i = 0; i < nr; i++) {
-		numbers[i] = i;
-		if ((errno = pthread_create(&clients[i], NULL, run, &numbers[i])))
-			die("pthread_create");
-	}
-	for (unsigned i = 0; i < nr; i++)
-		pthread_join(clients[i], NULL);
-	free(clients);
-	free(numbers);
-}
-
-static void many_clients(void)
-{
-	join_clients(client_of_many, CLIENT_THREADS);
-}
-static void clients_at_once(void)
-{
-	join_clients(client_of_one, count);
-}
-
-static void silent_clients(void)
-{
-	for (unsigned i = 0; i < count; i++)
-		client_that_waits(NULL);
 }
 
 /* ---- the modes ---- */
@@ -380,12 +290,6 @@ static void mode_dup2_over(void)
 	}
 }
 
-static void client_pairs(void)
-{
-	for (unsigned i = 0; i < count; i += 2)
-		join_clients(client_of_one, 2);
-}
-
 static void mode_close_only(void)
 {
 	for (unsigned i = 0; i < count; i++)
@@ -427,22 +331,6 @@ static void mode_open(void)
 {
 	for (unsigned i = 0; i < count; i++)
 		answer(take(), '+');
-}
-
-static void *client_that_stays(void *arg)
-{
-	int fd = dial();
-	char reply;
-
-	if (send(fd, "?", 1, MSG_NOSIGNAL) != 1 || recv(fd, &reply, 1, 0) != 1)
-		die("client");
-	await_end(fd);
-	return arg;
-}
-
-static void clients_that_stay(void)
-{
-	join_clients(client_that_stays, count);
 }
 
 /* The child answers and ends; the parent's close right after fork is not the connection's end. */
@@ -603,53 +491,13 @@ static const struct mode {
 
 /* ---- main ---- */
 
-static void open_listener(void)
-{
-	socklen_t len = sizeof(server_addr);
-
-	server_addr = (struct sockaddr_in){ .sin_family = AF_INET,
-					    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-	if (listen_fd < 0 || bind(listen_fd, (struct sockaddr *)&server_addr, len) ||
-	    listen(listen_fd, 512))
-		die("listen");
-	getsockname(listen_fd, (struct sockaddr *)&server_addr, &len);
-}
-
-static int fork_clients(void (*run)(void))
-{
-	int fds[2];
-	char byte;
-
-	if (pipe2(fds, O_CLOEXEC) || (client_pid = fork()) < 0)
-		die("fork");
-	if (!client_pid) {
-		/*
-		 * No PR_SET_PDEATHSIG: it fires when the forking thread ends, which an exec from
-		 * another thread brings about. The end of the server's sockets ends the clients.
-		 */
-		prctl(PR_SET_NAME, "churn-client");
-		close(listen_fd);
-		close(fds[1]);
-		if (read(fds[0], &byte, 1) == 1)
-			run();
-		_exit(0);
-	}
-	close(fds[0]);
-	return fds[1];
-}
-
 static void finish(void)
 {
-	char line[64];
-
 	printf("{\"type\":\"truth\",\"accepted\":%u,\"closed\":%u,\"open\":%u,"
 	       "\"requests\":%u,\"threads\":%u,\"max_fd\":%d}\n",
 	       accepted, closed, accepted - closed, requests, threads, max_fd);
 	fflush(stdout);
-	while (fgets(line, sizeof(line), stdin))
-		;
+	await_end_of_input();
 	kill(client_pid, SIGKILL);
 	waitpid(client_pid, NULL, 0);
 	exit(0);
@@ -707,7 +555,6 @@ static const struct mode *parse_arguments(int argc, char **argv)
 int main(int argc, char **argv)
 {
 	const struct mode *mode;
-	char line[64];
 	int go_fd;
 
 	program_args = argv;
@@ -715,13 +562,11 @@ int main(int argc, char **argv)
 	if (argc == 4 && !strcmp(argv[1], "--resume"))
 		resume(argv[2], argv[3]);
 	mode = parse_arguments(argc, argv);
-	open_listener();
+	listen_fd = listen_on_loopback(&server_addr, 512);
+	null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	go_fd = fork_clients(mode->client);
-	printf("{\"type\":\"ready\",\"pid\":%d,\"port\":%d}\n", getpid(),
-	       ntohs(server_addr.sin_port));
-	fflush(stdout);
-	if (!fgets(line, sizeof(line), stdin))
-		return 0;
+	say_ready_at(&server_addr);
+	await_start();
 	if (write(go_fd, "g", 1) != 1)
 		die("client");
 	mode->server();

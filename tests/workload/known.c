@@ -10,8 +10,6 @@
  * then {"type":"truth",...}; then end of file on stdin ends it. Exit code 1 when server and client
  * disagree about what happened.
  */
-#include <arpa/inet.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <poll.h>
 #include <pthread.h>
@@ -22,25 +20,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "known_calls.h"
+#include "known_client.h"
+#include "loopback.h"
 #include "workload.h"
 
-/* Text, and at the end when it was to be sent: see format_request(). */
-#define MSG_SIZE 24
-#define TEXT_SIZE 16
 #define MAX_ITEMS 1024
-#define MAX_WORKERS 16
 #define MAX_IDLE 16
-#define HOLD_MS 700
 
 struct conn {
 	int fd;
@@ -65,11 +58,6 @@ struct named_lock {
 	atomic_uint nr_waits;
 };
 
-/* Written by the client's process, so that the server can compare its own count with it. */
-struct client_count {
-	atomic_uint connections, answered, unanswered;
-};
-
 /* External linkage: a profiler that names lock addresses by symbol has a name to find. */
 pthread_mutex_t big_lock = PTHREAD_MUTEX_INITIALIZER;
 pthread_mutex_t small_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -79,13 +67,10 @@ static struct named_lock locks[] = {
 	{ .name = "small_lock", .mutex = &small_lock },
 };
 
-static const char *script = "plain";
-static unsigned nr_workers = 4, nr_idle = 2;
+static unsigned nr_idle = 2;
 static int backlog = 64;
 
-static int listen_fd = -1, file_fd = -1;
-static struct sockaddr_in server_addr;
-static struct client_count *client_count;
+static int listen_fd = -1;
 
 static struct conn conns[MAX_ITEMS];
 static atomic_uint nr_conns, nr_ended;
@@ -142,114 +127,13 @@ static void hold_lock(struct worker *w, struct named_lock *lock, unsigned ms)
 	pthread_mutex_unlock(lock->mutex);
 }
 
-/* ---- every call by which a server reads and writes ---- */
+/* ---- the server ---- */
 
-static ssize_t by_read(int fd, char *buf, size_t len)
-{
-	return read(fd, buf, len);
-}
-static ssize_t by_recv(int fd, char *buf, size_t len)
-{
-	return recv(fd, buf, len, 0);
-}
-
-static ssize_t by_readv(int fd, char *buf, size_t len)
-{
-	struct iovec iov[2] = { { buf, len / 2 }, { buf + len / 2, len - len / 2 } };
-
-	return readv(fd, iov, 2);
-}
-
-static ssize_t by_recvmsg(int fd, char *buf, size_t len)
-{
-	struct iovec iov = { buf, len };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-
-	return recvmsg(fd, &msg, 0);
-}
-
-static ssize_t by_recvmmsg(int fd, char *buf, size_t len)
-{
-	struct iovec iov = { buf, len };
-	struct mmsghdr msg = { .msg_hdr = { .msg_iov = &iov, .msg_iovlen = 1 } };
-	int got = recvmmsg(fd, &msg, 1, MSG_WAITFORONE, NULL);
-
-	return got < 0 ? got : (ssize_t)msg.msg_len;
-}
-
-static ssize_t by_write(int fd, const char *buf, size_t len)
-{
-	return write(fd, buf, len);
-}
-static ssize_t by_send(int fd, const char *buf, size_t len)
-{
-	return send(fd, buf, len, MSG_NOSIGNAL);
-}
-
-static ssize_t by_writev(int fd, const char *buf, size_t len)
-{
-	struct iovec iov[2] = { { (char *)buf, len / 2 },
-				{ (char *)buf + len / 2, len - len / 2 } };
-
-	return writev(fd, iov, 2);
-}
-
-static ssize_t by_sendmsg(int fd, const char *buf, size_t len)
-{
-	struct iovec iov = { (char *)buf, len };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-
-	return sendmsg(fd, &msg, MSG_NOSIGNAL);
-}
-
-static ssize_t by_sendmmsg(int fd, const char *buf, size_t len)
-{
-	struct iovec iov = { (char *)buf, len };
-	struct mmsghdr msg = { .msg_hdr = { .msg_iov = &iov, .msg_iovlen = 1 } };
-	int sent = sendmmsg(fd, &msg, 1, MSG_NOSIGNAL);
-
-	return sent < 0 ? sent : (ssize_t)msg.msg_len;
-}
-
-static ssize_t by_sendfile(int fd, const char *buf, size_t len)
-{
-	off_t offset = 0;
-
-	if (pwrite(file_fd, buf, len, 0) != (ssize_t)len)
-		die("pwrite");
-	return sendfile(fd, file_fd, &offset, len);
-}
-
-static ssize_t by_splice(int fd, const char *buf, size_t len)
-{
-	int pipe_fds[2];
-	ssize_t sent;
-
-	if (pipe(pipe_fds) || write(pipe_fds[1], buf, len) != (ssize_t)len)
-		die("pipe");
-	sent = splice(pipe_fds[0], NULL, fd, NULL, len, 0);
-	close(pipe_fds[0]);
-	close(pipe_fds[1]);
-	return sent;
-}
-
-static ssize_t (*const readers[])(int, char *, size_t) = { by_read, by_recv, by_readv, by_recvmsg,
-							   by_recvmmsg };
-static ssize_t (*const writers[])(int, const char *, size_t) = {
-	by_write, by_send, by_writev, by_sendmsg, by_sendmmsg, by_sendfile, by_splice,
-};
-#define NR_READERS (sizeof(readers) / sizeof(readers[0]))
-#define NR_WRITERS (sizeof(writers) / sizeof(writers[0]))
-
-/*
- * The script "calls" meets every pair once; the others keep to the two plainest calls of each side.
- */
+/* The script "calls" meets every pair once; the others keep to the two plainest calls of each side. */
 static unsigned variant(const struct conn *c, unsigned all)
 {
 	return c->id % (strcmp(script, "calls") ? 2 : all);
 }
-
-/* ---- the server ---- */
 
 /*
  * The connection leaves the queue when its first read begins to block, or ends. That call took what the
@@ -332,10 +216,7 @@ static void count_request(struct worker *w, struct conn *c, struct range latency
 	c->requests++;
 }
 
-/*
- * A request is an operation, 'k'eep-alive or 'c'lose, and milliseconds. Returns whether the
- * connection goes on.
- */
+/* Returns whether the connection goes on. */
 static bool serve_one(struct worker *w, struct conn *c)
 {
 	char msg[MSG_SIZE + 1] = "";
@@ -459,275 +340,6 @@ static void *acceptor_main(void *arg)
 		if (!strcmp(script, "backlog") && id == 0)
 			sleep_ms(HOLD_MS);
 	}
-}
-
-/* ---- the client, a process of its own: its threads and waits are not the target's ---- */
-
-static int dial(void)
-{
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-	if (fd < 0 || connect(fd, (struct sockaddr *)&server_addr, sizeof(server_addr)))
-		die("connect");
-	atomic_fetch_add(&client_count->connections, 1);
-	return fd;
-}
-
-static void send_all(int fd, const char *buf, size_t len)
-{
-	if (send(fd, buf, len, MSG_NOSIGNAL) != (ssize_t)len)
-		die("send of a request");
-}
-
-static void format_request(char *msg, char op, bool keep, unsigned ms)
-{
-	uint64_t now = now_ns();
-
-	memset(msg, '.', TEXT_SIZE);
-	memcpy(msg + TEXT_SIZE, &now, sizeof(now));
-	msg[0] = op;
-	msg[1] = keep ? 'k' : 'c';
-	msg[snprintf(msg + 2, TEXT_SIZE - 2, "%u", ms) + 2] = ' ';
-}
-
-static void await_answer(int fd)
-{
-	char reply[MSG_SIZE];
-
-	if (recv(fd, reply, MSG_SIZE, MSG_WAITALL) != MSG_SIZE)
-		die("no answer");
-	atomic_fetch_add(&client_count->answered, 1);
-}
-
-static void hang_up(int fd)
-{
-	char byte;
-
-	/* The server ends first, so that the end it measures is its own doing. */
-	while (recv(fd, &byte, 1, 0) > 0)
-		;
-	close(fd);
-}
-
-static void ask(int fd, char op, bool keep, unsigned ms)
-{
-	char msg[MSG_SIZE];
-
-	format_request(msg, op, keep, ms);
-	send_all(fd, msg, MSG_SIZE);
-	await_answer(fd);
-}
-
-static void one_shot(char op, unsigned ms)
-{
-	int fd = dial();
-
-	ask(fd, op, false, ms);
-	hang_up(fd);
-}
-
-static void late_shot(char op, unsigned ms)
-{
-	int fd = dial();
-
-	sleep_ms(10);
-	ask(fd, op, false, ms);
-	hang_up(fd);
-}
-
-struct task {
-	pthread_t thread;
-	char op;
-	unsigned ms, repeat;
-};
-
-static void *task_main(void *arg)
-{
-	struct task *task = arg;
-	unsigned i;
-	int fd = dial();
-
-	for (i = 1; i < task->repeat; i++) {
-		ask(fd, task->op, true, task->ms);
-		sleep_ms(4);
-	}
-	ask(fd, task->op, false, task->ms);
-	hang_up(fd);
-	return NULL;
-}
-
-static void start_tasks(struct task *tasks, unsigned nr, char op, unsigned ms, unsigned repeat)
-{
-	unsigned i;
-
-	for (i = 0; i < nr; i++) {
-		tasks[i] = (struct task){ .op = op, .ms = ms, .repeat = repeat };
-		if (pthread_create(&tasks[i].thread, NULL, task_main, &tasks[i]))
-			die("pthread_create");
-	}
-}
-
-static void join_tasks(struct task *tasks, unsigned nr)
-{
-	while (nr--)
-		pthread_join(tasks[nr].thread, NULL);
-}
-
-static void at_once(unsigned nr, char op, unsigned ms, unsigned repeat)
-{
-	struct task tasks[32];
-
-	start_tasks(tasks, nr, op, ms, repeat);
-	join_tasks(tasks, nr);
-	sleep_ms(5);
-}
-
-/* Every worker is busy long before the burst comes, so the queue's maximum has no race in it. */
-static void burst(unsigned nr, unsigned busy_ms, unsigned ms)
-{
-	struct task first[MAX_WORKERS], rest[32];
-
-	start_tasks(first, nr_workers, 'S', busy_ms, 1);
-	sleep_ms(busy_ms / 4);
-	start_tasks(rest, nr, 'S', ms, 1);
-	join_tasks(first, nr_workers);
-	join_tasks(rest, nr);
-	sleep_ms(5);
-}
-
-static void run_plain(void)
-{
-	unsigned i;
-
-	for (i = 0; i < 5; i++) {
-		one_shot('S', 20);
-		late_shot('S', 20);
-	}
-	burst(8, 60, 30);
-	at_once(4, 'S', 5, 5);
-	for (i = 0; i < 3; i++)
-		at_once(nr_workers, 'L', 10, 1);
-	at_once(2, 'M', 15, 1);
-	one_shot('C', 10);
-	one_shot('C', 10);
-}
-
-static void odd_unanswered(void)
-{
-	char msg[MSG_SIZE];
-	int fd = dial();
-
-	format_request(msg, 'N', false, 0);
-	send_all(fd, msg, MSG_SIZE);
-	atomic_fetch_add(&client_count->unanswered, 1);
-	hang_up(fd);
-}
-
-static void odd_silent(void)
-{
-	int fd = dial();
-
-	sleep_ms(3);
-	close(fd);
-}
-
-static void odd_in_two_pieces(void)
-{
-	char msg[MSG_SIZE];
-	int fd = dial();
-
-	format_request(msg, 'S', false, 5);
-	send_all(fd, msg, MSG_SIZE / 2);
-	sleep_ms(10);
-	send_all(fd, msg + MSG_SIZE / 2, MSG_SIZE / 2);
-	await_answer(fd);
-	hang_up(fd);
-}
-
-static void odd_pipelined(void)
-{
-	char msg[2 * MSG_SIZE];
-	int fd = dial();
-
-	format_request(msg, 'S', true, 5);
-	format_request(msg + MSG_SIZE, 'S', false, 5);
-	send_all(fd, msg, sizeof(msg));
-	await_answer(fd);
-	await_answer(fd);
-	hang_up(fd);
-}
-
-static void odd_half_closed(void)
-{
-	char msg[MSG_SIZE];
-	int fd = dial();
-
-	format_request(msg, 'S', true, 5);
-	send_all(fd, msg, MSG_SIZE);
-	shutdown(fd, SHUT_WR);
-	await_answer(fd);
-	hang_up(fd);
-}
-
-static void run_odd(void)
-{
-	unsigned i;
-
-	for (i = 0; i < 4; i++) {
-		one_shot('W', 10);
-		one_shot('G', 20);
-		odd_unanswered();
-		odd_silent();
-		odd_in_two_pieces();
-		odd_pipelined();
-		odd_half_closed();
-	}
-}
-
-static void run_calls(void)
-{
-	unsigned i;
-
-	/*
-	 * 5 and 7 have no common factor: 35 connections in a row meet every pair of read and write
-	 * call.
-	 */
-	for (i = 0; i < NR_READERS * NR_WRITERS; i++)
-		one_shot('S', 1);
-}
-
-static void run_hold(void)
-{
-	burst(5, HOLD_MS, 1);
-}
-
-static void run_backlog(void)
-{
-	at_once(7, 'S', 1, 1);
-}
-
-static const struct {
-	const char *name;
-	void (*run)(void);
-} scripts[] = {
-	{ "plain", run_plain }, { "odd", run_odd },	    { "calls", run_calls },
-	{ "hold", run_hold },	{ "backlog", run_backlog },
-};
-
-static void client_main(int go_fd)
-{
-	unsigned i;
-	char byte;
-
-	prctl(PR_SET_NAME, "known-client");
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	close(listen_fd);
-	if (read(go_fd, &byte, 1) != 1)
-		_exit(0);
-	for (i = 0; i < sizeof(scripts) / sizeof(scripts[0]); i++)
-		if (!strcmp(script, scripts[i].name))
-			scripts[i].run();
-	_exit(0);
 }
 
 /* ---- the truth ---- */
@@ -879,24 +491,6 @@ static void print_truth(void)
 
 /* ---- main ---- */
 
-static void open_listener(void)
-{
-	socklen_t len = sizeof(server_addr);
-
-	server_addr = (struct sockaddr_in){ .sin_family = AF_INET,
-					    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (listen_fd < 0 || bind(listen_fd, (struct sockaddr *)&server_addr, len) ||
-	    listen(listen_fd, backlog))
-		die("listen");
-	getsockname(listen_fd, (struct sockaddr *)&server_addr, &len);
-	file_fd = memfd_create("response", MFD_CLOEXEC);
-	client_count = mmap(NULL, sizeof(*client_count), PROT_READ | PROT_WRITE,
-			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (file_fd < 0 || client_count == MAP_FAILED)
-		die("memfd_create or mmap");
-}
-
 static pid_t fork_client(int *go_fd)
 {
 	int fds[2];
@@ -906,6 +500,7 @@ static pid_t fork_client(int *go_fd)
 		die("fork");
 	if (!pid) {
 		close(fds[1]);
+		close(listen_fd);
 		client_main(fds[0]);
 	}
 	close(fds[0]);
@@ -1029,24 +624,21 @@ int main(int argc, char **argv)
 {
 	pthread_t acceptor, idle[MAX_IDLE];
 	pid_t client;
-	char line[64];
 	bool agreed;
 	int go_fd;
 
 	parse_options(argc, argv);
 	signal(SIGPIPE, SIG_IGN);
-	open_listener();
+	listen_fd = listen_on_loopback(&server_addr, backlog);
+	open_file();
+	count_client();
 	client = fork_client(&go_fd);
 	start_threads(&acceptor, idle);
-	printf("{\"type\":\"ready\",\"pid\":%d,\"port\":%d}\n", getpid(),
-	       ntohs(server_addr.sin_port));
-	fflush(stdout);
-	if (!fgets(line, sizeof(line), stdin))
-		return 0;
+	say_ready_at(&server_addr);
+	await_start();
 	agreed = run_traffic(client, go_fd);
 	print_truth();
-	while (fgets(line, sizeof(line), stdin))
-		;
+	await_end_of_input();
 	stop_threads(acceptor, idle);
 	return agreed ? 0 : 1;
 }

@@ -5,11 +5,9 @@
  *
  *	scenario MODE [DIRECTORY]
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/io_uring.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -27,6 +25,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "loopback.h"
 #include "workload.h"
 
 #define REQUEST_BYTES 64
@@ -98,19 +97,7 @@ static pthread_t start_thread(void *(*run)(void *), void *arg)
 
 /* --- sockets --- */
 
-static int listen_somewhere(struct sockaddr_in *addr, int backlog)
-{
-	socklen_t length = sizeof(*addr);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	*addr = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	if (fd < 0 || bind(fd, (struct sockaddr *)addr, sizeof(*addr)) || listen(fd, backlog) ||
-	    getsockname(fd, (struct sockaddr *)addr, &length))
-		die("listen");
-	return fd;
-}
-
-static int connect_to(const struct sockaddr_in *addr)
+static int try_to_connect(const struct sockaddr_in *addr)
 {
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1, small = 65536;
 
@@ -172,7 +159,7 @@ static void *client(void *arg)
 
 	for (;;) {
 		if (fd < 0)
-			fd = connect_to(&server_addr);
+			fd = try_to_connect(&server_addr);
 		if (fd >= 0 && (!ask(fd) || scenario->closing)) {
 			close(fd);
 			fd = -1;
@@ -265,7 +252,7 @@ static void handle_asking(int worker)
 
 	(void)worker;
 	if (backend < 0)
-		backend = connect_to(&backend_addr);
+		backend = try_to_connect(&backend_addr);
 	if (!send_all(backend, &byte, 1) || !receive_all(backend, 1, 0))
 		backend = -1; /* it ends when the scenario does */
 }
@@ -309,7 +296,7 @@ static void *answer_later(void *arg)
 
 static void start_peer(struct sockaddr_in *addr, void *(*answer)(void *arg))
 {
-	int fd = listen_somewhere(addr, 128);
+	int fd = listen_on_loopback(addr, 128);
 
 	if (!in_child("backend")) {
 		close(fd);
@@ -453,7 +440,7 @@ static void pass_on(int fd)
 		return;
 	}
 	if (loop.is_client[fd] && *partner < 0) {
-		*partner = watch(connect_to(&backend_addr));
+		*partner = watch(try_to_connect(&backend_addr));
 		loop.partner[*partner] = fd;
 	}
 	if (*partner < 0)
@@ -470,7 +457,7 @@ static void *serve_by_loop(void *arg)
 
 	loop.epoll = epoll_create1(EPOLL_CLOEXEC);
 	watch(listener);
-	send_all(watch(connect_to(&feed_addr)), "q", 1);
+	send_all(watch(try_to_connect(&feed_addr)), "q", 1);
 	for (;;) {
 		int nr = epoll_wait(loop.epoll, events, 8, -1);
 
@@ -521,7 +508,7 @@ int main(int argc, char **argv)
 	}
 	if (argc > 2)
 		directory = argv[2];
-	listener = listen_somewhere(&server_addr, scenario->backlog);
+	listener = listen_on_loopback(&server_addr, scenario->backlog);
 	if (scenario->prepare)
 		scenario->prepare();
 	start_clients();

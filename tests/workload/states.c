@@ -17,7 +17,6 @@
  * thread's CPU clock leaves out what the hypervisor and interrupts took, the scheduler's switches
  * don't.
  */
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
@@ -36,13 +35,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "loopback.h"
+#include "states_others.h"
 #include "workload.h"
 
 #define MS 1000000ull
-#define ROUNDS 15
-#define ROUND_MS 30
 #define SEND_BYTES (2u << 20)
-#define SEND_REQUESTS 4
 
 enum state { CPU, RUNQ, LOCK, WAIT, DISK, NET, IDLE, SLEEP, OTHER, NR_STATES };
 static const char *const state_names[] = { "cpu", "runq", "lock",  "wait", "disk",
@@ -59,8 +57,7 @@ struct self {
 
 static bool early;
 static const char *data_dir;
-static int listen_fd = -1, upstream_fd = -1, gate[2];
-static struct sockaddr_in server_addr, upstream_addr;
+static int gate[2];
 static uint64_t epoch_ns;
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -147,15 +144,6 @@ static void *thread_main(void *arg)
 
 /* ---- connections ---- */
 
-static int dial(const struct sockaddr_in *addr)
-{
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	if (fd < 0 || connect(fd, (const struct sockaddr *)addr, sizeof(*addr)))
-		die("connect");
-	return fd;
-}
-
 static int timed_accept(struct self *self)
 {
 	struct span span = snapshot();
@@ -175,12 +163,6 @@ static bool timed_read(struct self *self, int fd, enum state state)
 
 	span_end(self, span, state);
 	return got == 1;
-}
-
-static void put_byte(int fd)
-{
-	if (send(fd, "x", 1, MSG_NOSIGNAL) != 1)
-		die("send");
 }
 
 /*
@@ -405,7 +387,7 @@ static void send_to_slow_reader(struct self *self)
 
 static void read_from_upstream(struct self *self)
 {
-	int upstream = dial(&upstream_addr);
+	int upstream = connect_to(&upstream_addr);
 
 	for (unsigned i = 0; i < ROUNDS; i++) {
 		int fd = take_request(self);
@@ -420,7 +402,7 @@ static void read_from_upstream(struct self *self)
 
 static void poll_upstream(struct self *self)
 {
-	int upstream = dial(&upstream_addr);
+	int upstream = connect_to(&upstream_addr);
 
 	for (unsigned i = 0; i < ROUNDS; i++) {
 		int fd = take_request(self);
@@ -527,94 +509,6 @@ static void spin_while_stopped(struct self *self)
 	}
 }
 
-/* ---- the other processes ---- */
-
-static void clients_in_a_row(void)
-{
-	for (unsigned i = 0; i < ROUNDS; i++) {
-		int fd = dial(&server_addr);
-		char byte;
-
-		put_byte(fd);
-		while (recv(fd, &byte, 1, 0) > 0)
-			;
-		close(fd);
-	}
-}
-
-static void clients_now_and_then(void)
-{
-	for (unsigned i = 0; i < ROUNDS; i++) {
-		int fd;
-		char byte;
-
-		sleep_ms(ROUND_MS);
-		fd = dial(&server_addr);
-		put_byte(fd);
-		while (recv(fd, &byte, 1, 0) > 0)
-			;
-		close(fd);
-	}
-}
-
-static void client_that_thinks(void)
-{
-	char byte;
-	int fd;
-
-	sleep_ms(ROUND_MS);
-	fd = dial(&server_addr);
-	for (unsigned i = 0; i < ROUNDS; i++) {
-		sleep_ms(ROUND_MS);
-		put_byte(fd);
-		if (recv(fd, &byte, 1, 0) != 1)
-			die("no answer");
-	}
-	close(fd);
-}
-
-static void clients_that_read_slowly(void)
-{
-	static char data[65536];
-	int size = sizeof(data);
-
-	for (unsigned i = 0; i < SEND_REQUESTS; i++) {
-		int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
-		if (connect(fd, (struct sockaddr *)&server_addr, sizeof(server_addr)))
-			die("connect");
-		put_byte(fd);
-		while (recv(fd, data, sizeof(data), MSG_WAITALL) > 0)
-			sleep_ms(4);
-		close(fd);
-	}
-}
-
-static void stop_and_go(void)
-{
-	pid_t target = getppid();
-
-	for (unsigned i = 0; i < 6; i++) {
-		sleep_ms(40);
-		kill(target, SIGSTOP);
-		sleep_ms(60);
-		kill(target, SIGCONT);
-	}
-}
-
-static void upstream_main(void)
-{
-	char byte;
-	int fd = accept4(upstream_fd, NULL, NULL, SOCK_CLOEXEC);
-
-	while (recv(fd, &byte, 1, 0) == 1) {
-		sleep_ms(ROUND_MS);
-		put_byte(fd);
-	}
-	_exit(0);
-}
-
 /* ---- which is which ---- */
 
 struct workload {
@@ -659,42 +553,6 @@ static struct workload workloads[] = {
 };
 #define NR_WORKLOADS (sizeof(workloads) / sizeof(workloads[0]))
 
-static int open_listener(struct sockaddr_in *addr)
-{
-	socklen_t len = sizeof(*addr);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	*addr = (struct sockaddr_in){ .sin_family = AF_INET,
-				      .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	if (fd < 0 || bind(fd, (struct sockaddr *)addr, len) || listen(fd, 16))
-		die("listen");
-	getsockname(fd, (struct sockaddr *)addr, &len);
-	return fd;
-}
-
-/* Returns the fd whose one byte starts the process's part. */
-static int fork_helper(void (*run)(void), const char *name)
-{
-	int fds[2];
-	pid_t pid;
-	char byte;
-
-	if (pipe2(fds, O_CLOEXEC) || (pid = fork()) < 0)
-		die("fork");
-	if (!pid) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		prctl(PR_SET_NAME, name);
-		prctl(PR_SET_TIMERSLACK, 1);
-		close(listen_fd);
-		close(fds[1]);
-		if (read(fds[0], &byte, 1) == 1)
-			run();
-		_exit(0);
-	}
-	close(fds[0]);
-	return fds[1];
-}
-
 static void start_thread(struct self *self)
 {
 	if (self->script && pthread_create(&self->thread, NULL, thread_main, self))
@@ -703,16 +561,12 @@ static void start_thread(struct self *self)
 
 static void run_workload(struct workload *w, const int *helpers)
 {
-	char line[64];
 	unsigned i;
 
 	for (i = 0; early && i < 2; i++)
 		start_thread(&w->threads[i]);
-	printf("{\"type\":\"ready\",\"pid\":%d,\"port\":%d}\n", getpid(),
-	       ntohs(server_addr.sin_port));
-	fflush(stdout);
-	if (!fgets(line, sizeof(line), stdin))
-		exit(0);
+	say_ready_at(&server_addr);
+	await_start();
 	epoch_ns = now_ns();
 	for (i = 0; i < 2; i++)
 		if (helpers[i] >= 0 && write(helpers[i], "g", 1) != 1)
@@ -794,12 +648,11 @@ int main(int argc, char **argv)
 {
 	struct workload *w = parse_arguments(argc, argv);
 	int helpers[2] = { -1, -1 };
-	char line[64];
 
 	signal(SIGPIPE, SIG_IGN);
 	sem_init(&semaphore, 0, 0);
-	listen_fd = open_listener(&server_addr);
-	upstream_fd = open_listener(&upstream_addr);
+	listen_fd = listen_on_loopback(&server_addr, 16);
+	upstream_fd = listen_on_loopback(&upstream_addr, 16);
 	if (pipe2(gate, O_CLOEXEC))
 		die("pipe2");
 	if (w->upstream)
@@ -808,7 +661,6 @@ int main(int argc, char **argv)
 		helpers[1] = fork_helper(w->client, "client");
 	run_workload(w, helpers);
 	print_truth(w);
-	while (fgets(line, sizeof(line), stdin))
-		;
+	await_end_of_input();
 	return 0;
 }
