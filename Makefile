@@ -79,7 +79,7 @@ ifneq ($(filter-out $(NO_TOOLS),$(or $(MAKECMDGOALS),all)),)
 SET := $(or $(addprefix cross-,$(CROSS)),$(if $(filter 1,$(STATIC)),static,build))
 LACKING := $(shell scripts/deps.sh missing $(SET) $(LIBRARIES))
 ifneq ($(LACKING),)
-HOW := $(if $(filter static,$(SET)),scripts/deps.sh static $(LIBRARIES),make deps$(addprefix  ARCH=,$(CROSS)))
+HOW := $(if $(filter static,$(SET)),scripts/deps.sh static $(LIBRARIES),make deps$(if $(CROSS), ARCH=$(CROSS)))
 $(error threadprof cannot be built without $(LACKING): run '$(HOW)' to install what is missing)
 endif
 CLANG := $(or $(CLANG),$(shell scripts/deps.sh which clang))
