@@ -7,12 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Distributions differ in where they put it. */
-#if __has_include(<libiberty/demangle.h>)
-#include <libiberty/demangle.h>
-#else
-#include <demangle.h>
-#endif
+/*
+ * Of libiberty.a. Where its header is differs between distributions, and some packages have none: this is all of it
+ * that we need.
+ */
+#define DMGL_PARAMS (1 << 0)
+#define DMGL_ANSI (1 << 1)
+#define DMGL_AUTO (1 << 8)
+char *cplus_demangle(const char *mangled, int options);
 
 /* Each two references back can double the text: a name made for it would fill the memory. */
 #define MAX_REFERENCES 40
