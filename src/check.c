@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include "cgroup.h"
+#include "check_list.h"
+#include "check_target.h"
 #include "collect.h"
 #include "fallback.h"
 #include "feature.h"
@@ -90,23 +92,6 @@ int check__parse(struct check_options *options, int argc, char **argv)
 }
 
 /* --- findings --- */
-
-void check__add(struct check *check, const char *name, const char *state, const char *reason, const char *remedy)
-{
-	size_t i = check->nr;
-
-	if (i >= CHECK_MAX_FEATURES)
-		return;
-	if (reason)
-		snprintf(check->text[i], sizeof(check->text[i]), "%s", reason);
-	check->list[i] = (struct report_feature){
-		.name = name,
-		.state = state,
-		.reason = reason ? check->text[i] : NULL,
-		.remedy = remedy,
-	};
-	check->nr++;
-}
 
 static void add_all(struct check *check, const struct report_feature *features, size_t count)
 {

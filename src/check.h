@@ -4,25 +4,6 @@
 #define THREADPROF_CHECK_H
 
 #include <stdbool.h>
-#include <stddef.h>
-
-#include "report.h"
-#include "target.h"
-
-#define CHECK_MAX_FEATURES 32
-
-/* The lines as they are found; @text has the strings that are not static. */
-struct check {
-	struct report_feature list[CHECK_MAX_FEATURES];
-	char text[CHECK_MAX_FEATURES][256];
-	size_t nr;
-	bool fails; /* the main job does not work */
-};
-
-void check__add(struct check *check, const char *name, const char *state, const char *reason, const char *remedy);
-
-/* What one process allows, as far as it can be seen. */
-void check__target(struct check *check, const struct target_process *process);
 
 struct check_options {
 	const char *pids; /* NULL: the host alone */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause)
-#include "check.h"
+#include "check_target.h"
 
 #include <dirent.h>
 #include <errno.h>
