@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause)
-/* Separate debug files: by build-id, and by the name that the stripped file holds. */
-#include "elf_file.h"
+#include "elf_debug.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -9,8 +8,10 @@
 #include <unistd.h>
 
 #include <elfutils/libdwelf.h>
+#include <gelf.h>
 #include <zlib.h>
 
+#include "maps.h"
 #include "rooted.h"
 
 #define DEBUG_ROOT "/usr/lib/debug"
@@ -49,7 +50,8 @@ static bool sizes_are_sane(Elf *elf)
 	return true;
 }
 
-size_t elf_debug__build_id(Elf *elf, unsigned char id[ELF_BUILD_ID_MAX])
+/* Its length; 0 if there is none. */
+static size_t read_build_id(Elf *elf, unsigned char id[ELF_BUILD_ID_MAX])
 {
 	const void *found;
 	ssize_t len;
@@ -63,31 +65,31 @@ size_t elf_debug__build_id(Elf *elf, unsigned char id[ELF_BUILD_ID_MAX])
 	return len;
 }
 
-void elf_debug__read_link(Elf *elf, struct elf_file *file)
+void elf_debug__read(Elf *elf, struct elf_debug *debug)
 {
 	GElf_Word crc;
 	const char *name = sizes_are_sane(elf) ? dwelf_elf_gnu_debuglink(elf, &crc) : NULL;
 
-	if (!name || strchr(name, '/') || !strcmp(name, "..") ||
-	    strlen(name) >= sizeof(file->debug_link))
+	*debug = (struct elf_debug){ 0 };
+	debug->build_id_len = read_build_id(elf, debug->build_id);
+	if (!name || strchr(name, '/') || !strcmp(name, "..") || strlen(name) >= sizeof(debug->link))
 		return;
-	strcpy(file->debug_link, name);
-	file->debug_crc = crc;
+	strcpy(debug->link, name);
+	debug->crc = crc;
 }
 
-static bool same_build(const struct elf_file *file, int fd)
+static bool same_build(const struct elf_debug *debug, int fd)
 {
 	unsigned char id[ELF_BUILD_ID_MAX];
 	Elf *elf = elf_begin(fd, ELF_C_READ, NULL);
 	bool same;
 
-	same = elf && elf_debug__build_id(elf, id) == file->build_id_len &&
-	       !memcmp(id, file->build_id, file->build_id_len);
+	same = elf && read_build_id(elf, id) == debug->build_id_len && !memcmp(id, debug->build_id, debug->build_id_len);
 	elf_end(elf);
 	return same;
 }
 
-static bool same_checksum(const struct elf_file *file, int fd)
+static bool same_checksum(const struct elf_debug *debug, int fd)
 {
 	unsigned char chunk[16384];
 	uLong crc = crc32(0, NULL, 0);
@@ -98,18 +100,18 @@ static bool same_checksum(const struct elf_file *file, int fd)
 		crc = crc32(crc, chunk, got);
 		at += got;
 	}
-	return !got && crc == file->debug_crc;
+	return !got && crc == debug->crc;
 }
 
-/* @fd if it is the debug file of @file, and not @file itself under another name. */
-static int checked(const struct elf_file *file, int fd)
+/* @fd if it is the debug file of @of, and not @of itself under another name. */
+static int checked(const struct elf_debug *debug, int of, int fd)
 {
-	struct stat st;
+	struct stat its, st;
 
 	if (fd < 0)
 		return -1;
-	if (!fstat(fd, &st) && !(st.st_dev == file->dev && st.st_ino == file->ino) &&
-	    (file->build_id_len ? same_build(file, fd) : same_checksum(file, fd)))
+	if (!fstat(of, &its) && !fstat(fd, &st) && !(st.st_dev == its.st_dev && st.st_ino == its.st_ino) &&
+	    (debug->build_id_len ? same_build(debug, fd) : same_checksum(debug, fd)))
 		return fd;
 	close(fd);
 	return -1;
@@ -126,7 +128,7 @@ int elf_debug__open_build_id(int root_fd, const unsigned char *id, size_t len)
 	return rooted__open(root_fd, path, true);
 }
 
-static int open_by_name(const struct elf_file *file, const struct elf_place *place, int root_fd)
+static int open_by_name(const struct elf_debug *debug, int of, const struct elf_place *place, int root_fd)
 {
 	static const char *const patterns[] = {
 		DEBUG_ROOT "%.*s/%s",
@@ -140,13 +142,12 @@ static int open_by_name(const struct elf_file *file, const struct elf_place *pla
 	for (size_t i = 0; i < sizeof(patterns) / sizeof(*patterns) && dir_len >= 0; i++) {
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
-		int len = snprintf(path, sizeof(path), patterns[i], dir_len, place->path,
-				   file->debug_link);
+		int len = snprintf(path, sizeof(path), patterns[i], dir_len, place->path, debug->link);
 #pragma GCC diagnostic pop
 
 		if (len >= (int)sizeof(path))
 			continue;
-		fd = checked(file, rooted__open(root_fd, path, true));
+		fd = checked(debug, of, rooted__open(root_fd, path, true));
 		if (fd >= 0)
 			return fd;
 	}
@@ -154,7 +155,7 @@ static int open_by_name(const struct elf_file *file, const struct elf_place *pla
 }
 
 /* Ours before the process's own: who installed debug packages did so here. */
-int elf_debug__open(const struct elf_file *file, const struct elf_place *place)
+int elf_debug__open(const struct elf_debug *debug, int of, const struct elf_place *place)
 {
 	const int roots[] = { -1, place->root_fd };
 	int fd = -1;
@@ -162,11 +163,10 @@ int elf_debug__open(const struct elf_file *file, const struct elf_place *place)
 	for (size_t i = 0; i < 2 && fd < 0; i++) {
 		if (i && roots[i] < 0)
 			break;
-		if (file->build_id_len)
-			fd = checked(file, elf_debug__open_build_id(roots[i], file->build_id,
-								    file->build_id_len));
-		if (fd < 0 && *file->debug_link)
-			fd = open_by_name(file, place, roots[i]);
+		if (debug->build_id_len)
+			fd = checked(debug, of, elf_debug__open_build_id(roots[i], debug->build_id, debug->build_id_len));
+		if (fd < 0 && *debug->link)
+			fd = open_by_name(debug, of, place, roots[i]);
 	}
 	return fd;
 }

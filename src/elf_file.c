@@ -45,8 +45,7 @@ static bool read_headers(struct elf_file *file)
 	elf_version(EV_CURRENT);
 	elf = elf_begin(file->fd, ELF_C_READ, NULL);
 	if (elf && elf_kind(elf) == ELF_K_ELF && read_loads(file, elf)) {
-		file->build_id_len = elf_debug__build_id(elf, file->build_id);
-		elf_debug__read_link(elf, file);
+		elf_debug__read(elf, &file->debug);
 		good = true;
 	}
 	elf_end(elf);
@@ -176,7 +175,7 @@ static int debug_fd(struct elf_file *file, const struct elf_place *place)
 {
 	if (!file->debug_tried) {
 		file->debug_tried = true;
-		file->debug_fd = elf_debug__open(file, place);
+		file->debug_fd = elf_debug__open(&file->debug, file->fd, place);
 	}
 	return file->debug_fd;
 }

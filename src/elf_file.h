@@ -15,13 +15,13 @@
 
 #include <gelf.h>
 
+#include "elf_debug.h"
 #include "maps.h"
 #include "source_lines.h"
 #include "symbol_table.h"
 
 /* Files known at a time; those beyond have no symbols. */
 #define ELF_FILES_MAX 512
-#define ELF_BUILD_ID_MAX 64
 #define ELF_LOADS_MAX 64
 
 struct elf_load {
@@ -53,18 +53,9 @@ struct elf_file {
 	struct timespec changed;
 	struct elf_load loads[ELF_LOADS_MAX];
 	size_t nr_loads;
-	unsigned char build_id[ELF_BUILD_ID_MAX];
-	size_t build_id_len;
-	char debug_link[256]; /* name of the debug file; "" if the file doesn't say */
-	uint32_t debug_crc;
+	struct elf_debug debug;
 	struct symbol_table tables[ELF_NR_KINDS];
 	struct source_lines *lines;
-};
-
-/* Where a process has the file: its debug file is looked for there too. */
-struct elf_place {
-	int root_fd; /* the process's root directory; -1: ours */
-	const char *path;
 };
 
 /*
@@ -93,18 +84,5 @@ bool elf_file__find(const struct elf_file *file, const char *name, uint64_t *add
 
 /* The file's line table, or NULL: kept by the file. */
 struct source_lines *elf_file__lines(struct elf_file *file, const struct elf_place *place);
-
-/* Descriptor of the separate debug file that fits @file, or -1. */
-int elf_debug__open(const struct elf_file *file, const struct elf_place *place);
-
-/* Build-id of an ELF file: its length, 0 if it has none. */
-size_t elf_debug__build_id(Elf *elf, unsigned char id[ELF_BUILD_ID_MAX]);
-
-/* Fills in what leads to the debug file. */
-void elf_debug__read_link(Elf *elf, struct elf_file *file);
-
-/* Descriptor of the debug file of this build below @root_fd (-1: our own root), or a negative
- * errno. */
-int elf_debug__open_build_id(int root_fd, const unsigned char *id, size_t len);
 
 #endif /* THREADPROF_ELF_FILE_H */

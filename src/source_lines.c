@@ -14,7 +14,7 @@
 
 #include "debug_image.h"
 #include "demangle.h"
-#include "elf_file.h"
+#include "elf_debug.h"
 #include "symbols.h"
 
 #define MAX_RANGES (1 << 21)
