@@ -9,39 +9,6 @@
 
 #define LABEL_COLUMNS 16
 
-void page__end_line(struct page *p)
-{
-	int err;
-
-	line__style(&p->line, LINE_PLAIN);
-	err = line__end(&p->line, p->out);
-	if (!p->err)
-		p->err = err;
-}
-
-static uint64_t non_idle_ns(const struct report *r)
-{
-	uint64_t ns = 0;
-
-	for (size_t state = 0; state < TP_NR_STATES; state++) {
-		if (state != TP_IDLE)
-			ns += r->state_ns[state];
-	}
-	return ns;
-}
-
-bool page__has_busy_time(const struct report *r)
-{
-	return r->have_requests && r->have_threads && r->busy_ns;
-}
-
-uint64_t page__wait_whole(const struct report *r)
-{
-	if (!r->have_threads)
-		return 0;
-	return page__has_busy_time(r) ? r->busy_ns : non_idle_ns(r);
-}
-
 static uint64_t nr_requests(const struct report *r)
 {
 	return r->have_requests && r->latency ? r->latency->count : 0;
@@ -57,20 +24,6 @@ static bool any_lost(const struct report *r)
 }
 
 /* ---- the head ---- */
-
-const char *page__time(char *buf, const struct timespec *time, bool with_date)
-{
-	const size_t size = 40;
-	struct tm tm;
-	size_t len = 0;
-
-	if (gmtime_r(&time->tv_sec, &tm))
-		len = with_date ? strftime(buf, size, "%Y-%m-%d %H:%M:%S", &tm)
-				: strftime(buf, size, "%H:%M:%S", &tm);
-	if (!len)
-		snprintf(buf, size, DASH);
-	return buf;
-}
 
 static void write_header(struct page *p)
 {
@@ -94,25 +47,6 @@ static void write_header(struct page *p)
 	while (line__room(l))
 		line__add(l, "=");
 	page__end_line(p);
-}
-
-static int compare_parts(const void *a, const void *b)
-{
-	const struct part *x = a, *y = b;
-
-	return (x->ns < y->ns) - (x->ns > y->ns);
-}
-
-size_t page__sort_parts(struct part *parts, const uint64_t *ns, size_t nr)
-{
-	size_t used = 0;
-
-	for (size_t i = 0; i < nr; i++) {
-		if (ns[i])
-			parts[used++] = (struct part){ tp_part_names[i], ns[i] };
-	}
-	qsort(parts, used, sizeof(*parts), compare_parts);
-	return used;
 }
 
 /* "71 % in lock, 12 % in cpu, rest 2.9 %" as far as the line has room */
@@ -161,7 +95,7 @@ static void write_headline(struct page *p)
 	ns[TP_IDLE] = 0;
 	if (!r->have_threads) {
 		line__add(l, "; threads: not measured (-)");
-	} else if (non_idle_ns(r)) {
+	} else if (page__non_idle_ns(r)) {
 		line__add(l, "; non-idle threads: ");
 		add_parts(l, ns, TP_NR_STATES);
 	} else {

@@ -5,26 +5,7 @@
 
 #include "text_page.h"
 
-#define INDENT 4
-
-/* Appends @text word by word, in as many lines as it takes. */
-static void write_words(struct page *p, const char *text)
-{
-	struct line *l = &p->line;
-
-	while (*text) {
-		size_t length = strcspn(text, " ");
-
-		if (length + 1 > line__room(l) && l->columns > INDENT) {
-			page__end_line(p);
-			line__pad(l, INDENT);
-		}
-		if (l->columns > INDENT)
-			line__add(l, " ");
-		line__name(l, line__room(l), text, length);
-		text += length + strspn(text + length, " ");
-	}
-}
+#define INDENT 4 /* of a line that goes on */
 
 static enum line_style style_of(const struct report_finding *f)
 {
@@ -40,19 +21,19 @@ static void write_finding(struct page *p, const struct report_finding *f)
 	line__style(l, style_of(f));
 	line__add(l, "%s %s:", !strcmp(f->id, "all_clear") ? "ok" : f->now ? "!!" : "..", f->id);
 	line__style(l, LINE_PLAIN);
-	write_words(p, f->text);
+	page__write_words(p, INDENT, f->text);
 	if (!f->now) {
 		char seen[80];
 
 		snprintf(seen, sizeof(seen), "(not in this interval, but in %" PRIu32 " of the last %" PRIu32 ")",
 			 f->seen, f->watched);
-		write_words(p, seen);
+		page__write_words(p, INDENT, seen);
 	}
 	page__end_line(p);
 	if (!f->now || !f->next[0] || !strcmp(f->id, "all_clear"))
 		return;
 	line__add(l, "  > ");
-	write_words(p, f->next);
+	page__write_words(p, INDENT, f->next);
 	page__end_line(p);
 }
 

@@ -8,22 +8,6 @@
 #define MAX_NAME_COLUMNS 72
 #define NUMBER_COLUMNS (8 + 10 + 11 + 9 + 9 + 9)
 
-/* Words of ours that may take several lines. */
-static void write_wrapped(struct page *p, const char *text)
-{
-	while (*text) {
-		size_t length = strcspn(text, " ");
-
-		if (line__room(&p->line) <= length) {
-			page__end_line(p);
-			line__add(&p->line, "   ");
-		}
-		line__add(&p->line, "%s%.*s", p->line.columns && p->line.columns != 3 ? " " : "", (int)length, text);
-		text += length;
-		text += *text == ' ';
-	}
-}
-
 void page__write_lock_probes(struct page *p)
 {
 	const struct report_lock_probes *probes = &p->r->lock_probes;
@@ -31,8 +15,8 @@ void page__write_lock_probes(struct page *p)
 	if (!probes->are_asked_for || !probes->reason[0])
 		return;
 	line__style(&p->line, probes->are_in ? LINE_WARN : LINE_ALARM);
-	line__add(&p->line, "!!");
-	write_wrapped(p, probes->reason);
+	line__add(&p->line, "!! ");
+	page__write_words(p, strlen("!! "), probes->reason);
 	page__end_line(p);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause) */
 /*
- * What the files of the text output share: text.c writes head, metrics and cost, text_tables.c the
- * tables, text_lock_calls.c what probes on lock functions tell.
+ * What the files of the text output share: text.c writes head, metrics and cost, text_findings.c what is wrong,
+ * text_tables.c the tables, text_lock_calls.c what probes on lock functions tell.
  */
 #ifndef THREADPROF_TEXT_PAGE_H
 #define THREADPROF_TEXT_PAGE_H
@@ -35,12 +35,21 @@ struct part {
 void page__end_line(struct page *p);
 
 /*
+ * Appends @text word by word, in as many lines as it takes; those that follow are indented by @indent columns, and a
+ * line that is not longer than that gets no blank before its first word.
+ */
+void page__write_words(struct page *p, size_t indent, const char *text);
+
+/*
  * Fills @parts (room for TP_NR_PARTS) with what is not zero, the largest first; returns how many.
  */
 size_t page__sort_parts(struct part *parts, const uint64_t *ns, size_t nr);
 
 /* As "%H:%M:%S" or, @with_date, "%Y-%m-%d %H:%M:%S", UTC; @buf has room for 40 bytes. */
 const char *page__time(char *buf, const struct timespec *time, bool with_date);
+
+/* The time of all threads in the states that are not idle. */
+uint64_t page__non_idle_ns(const struct report *r);
 
 /* Whether time with a request in hand was measured and there was any. */
 bool page__has_busy_time(const struct report *r);
