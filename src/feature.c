@@ -20,8 +20,8 @@ static const struct feature table[] = {
 						   "were open before, and accept queues, are not seen" },
 	{ "stolen_cpu", SESSION_MIGRATE, "the kernel refuses the tracepoint sched_migrate_task: it is not known "
 					 "whose CPU time waiting threads lose" },
-	{ "lock_holders", SESSION_HOLDERS, "the kernel has no bpf_task_from_pid() for tracing programs: what the "
-					   "holders of locks do meanwhile is not known" },
+	{ "lock_holders", SESSION_HOLDERS, "the kernel refuses a second program on sched_switch: what the holders of locks "
+					   "do meanwhile is not known" },
 };
 
 #define NR_PARTS (sizeof(table) / sizeof(table[0]))
@@ -90,6 +90,22 @@ static void read_sys_exit(const struct session *session, struct report_feature *
 	feature->remedy = "run as root, or add CAP_DAC_READ_SEARCH and mount tracefs on /sys/kernel/tracing";
 }
 
+/* It is tried only where the kernel can find a task by its id and threads are in task storage. */
+static void read_holders(const struct session *session, struct report_feature *feature)
+{
+	enum session_way way = session__way(session);
+
+	if (!session__has_task_from_pid(session)) {
+		feature->reason = "the kernel has no bpf_task_from_pid() for tracing programs: what the holders of locks do "
+				  "meanwhile is not known";
+		feature->remedy = "a newer kernel: Linux 6.2 has it";
+	} else if (way != WAY_BTF_TRACEPOINT) {
+		feature->reason = "it takes sched_switch as a BTF tracepoint, and task storage: what the holders of locks do "
+				  "meanwhile is not known";
+		feature->remedy = ways[way].remedy;
+	}
+}
+
 void features__read(const struct session *session, int bursts_error, int cost_error,
 		    struct report_feature features[NR_FEATURES])
 {
@@ -103,6 +119,8 @@ void features__read(const struct session *session, int bursts_error, int cost_er
 			read_way(session, &features[i]);
 		if (!err && table[i].part == SESSION_REQUESTS)
 			read_sys_exit(session, &features[i]);
+		if (err && table[i].part == SESSION_HOLDERS)
+			read_holders(session, &features[i]);
 	}
 	features[i] = state_of("bursts", bursts_error,
 			       "the kernel refuses the tracepoints of process begins and ends: bursts of "

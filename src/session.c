@@ -428,6 +428,11 @@ int session__part_error(const struct session *session, enum session_part part)
 	return session->part_error[part];
 }
 
+bool session__has_task_from_pid(const struct session *session)
+{
+	return session->probes.has_task_from_pid;
+}
+
 int session__add_target(struct session *session, uint32_t tgid)
 {
 	uint8_t one = 1;

@@ -92,6 +92,9 @@ enum session_sys_exit session__sys_exit(const struct session *session);
 /* Why it is not at work: negative errno of the load or attach; 0 if it is. */
 int session__part_error(const struct session *session, enum session_part part);
 
+/* Does the kernel let tracing programs find a task by its id, which SESSION_HOLDERS needs? */
+bool session__has_task_from_pid(const struct session *session);
+
 /* Makes a process a target; its threads are adopted by the next session__adopt(). Negative errno. */
 int session__add_target(struct session *session, uint32_t tgid);
 

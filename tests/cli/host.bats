@@ -145,6 +145,17 @@ expect_off() {
 	check "$out" "last['threads'][0]['state_ns']['sleep'] > 0 and last['requests']['count'] == 0"
 }
 
+@test "no holders of locks: the reason is the one that it is" {
+	start_sleeper
+	run_threadprof --refuse holder_switch -p "$target" -n 2 -i 0.1 --json
+	expect_off lock_holders
+	check "$out" "'refuses' in features['lock_holders']['reason']"
+	run_threadprof --force-fallback task_storage -p "$target" -n 1 -i 0.1 --json
+	expect 0 "lock_holders is off"
+	echo "$output" >"$out"
+	check "$out" "'task storage' in features['lock_holders']['reason']"
+}
+
 @test "a program that cannot be done without, and one that there is not" {
 	start_sleeper
 	run_threadprof --refuse process_exit -p "$target" -n 1 -i 0.1
