@@ -8,7 +8,7 @@
 # VM_GUESTS: the suites (bullseye bookworm trixie); trixie-backports has the newest kernel, see docs/kernels.md
 # VM_DOC: a document whose table is replaced by this run's.
 # VM_CACHE: where the kernels are kept (build/vm). VM_KEEP=1: keep what the guests brought back.
-# VM_SECONDS: the time for all of them (480); a kernel that is left over is skipped.
+# VM_SECONDS: the time for all of them (480); a kernel that is left over is skipped. VM_SECONDS_FOR_ONE: for each (150).
 #
 # Facts about QEMU 7.2, which is Debian 12's: multi-threaded emulation may run a stale copy of code
 # that another CPU is patching, as every probe does that is switched on (fixed in 8.1); and its
@@ -21,7 +21,7 @@ cd "$(dirname "$0")/../.."
 
 CACHE=$PWD/${VM_CACHE:-build/vm}
 SECONDS_FOR_ALL=${VM_SECONDS:-480}
-SECONDS_FOR_ONE=150
+SECONDS_FOR_ONE=${VM_SECONDS_FOR_ONE:-150}
 WORKLOADS="states known spawn locks as_user"
 number=0
 work=
