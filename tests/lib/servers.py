@@ -17,10 +17,11 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self):
+        body = b"hello %d\\n" % sum(i * i for i in range(int(sys.argv[2])))
         self.send_response(200)
-        self.send_header("Content-Length", "6")
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(b"hello\\n")
+        self.wfile.write(body)
 
     def do_POST(self):
         self.rfile.read(int(self.headers["Content-Length"]))
@@ -44,7 +45,7 @@ http {{
     access_log off;
     sendfile on;
     keepalive_timeout 60s;
-    keepalive_requests 100000;
+    keepalive_requests 1000000;
     client_body_temp_path {dir}/body;
     proxy_temp_path {dir}/proxy;
     fastcgi_temp_path {dir}/fastcgi;
@@ -53,6 +54,7 @@ http {{
     server {{
         listen 127.0.0.1:{port} backlog=1024{listen};
         location / {{ {answer} }}
+        location /last {{ return 200 "last"; }}
         location /file {{ root {dir}; }}
     }}
 }}
@@ -109,9 +111,10 @@ class Nginx(Server):
         return tp.wait_until(workers, what="workers of nginx")
 
 
-def python_server():
+def python_server(squares=0):
+    """squares: how many each handler computes, with the interpreter locked."""
     port = tp.free_port()
-    return Server([sys.executable, "-c", PYTHON_SERVER, port], port)
+    return Server([sys.executable, "-c", PYTHON_SERVER, port, squares], port)
 
 
 def find_program(name):
@@ -139,6 +142,14 @@ def redis():
     program, port = find_program("redis-server"), tp.free_port()
     return Server([program, "--port", port, "--bind", "127.0.0.1", "--dir", tp.temp_dir(),
                    "--save", "", "--appendonly", "no"], port)
+
+
+def java(*options):
+    compiler, program, port = find_program("javac"), find_program("java"), tp.free_port()
+    directory = tp.temp_dir()
+    source = os.path.join(tp.ROOT, "tests", "workload", "Server.java")
+    subprocess.run([compiler, "-d", directory, source], check=True, timeout=40)
+    return Server([program, "-XX:+UseSerialGC", "-Xmx64m", *options, "-cp", directory, "Server", port], port)
 
 
 # ---- clients -------------------------------------------------------------------------------------

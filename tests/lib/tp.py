@@ -7,8 +7,8 @@ test. THREADPROF names the binary under test, and arguments choose the tests who
 one of them.
 """
 import atexit
-import glob
 import json
+import math
 import os
 import random
 import select
@@ -381,15 +381,21 @@ def _compile(source, binary):
     subprocess.run(command, check=True, timeout=60)
 
 
+def _last_change(dependencies):
+    """Of the sources that the build noted."""
+    with open(dependencies) as noted:
+        words = noted.read().replace(":", " ").split()
+    paths = [os.path.join(ROOT, word) for word in words if word.endswith((".c", ".h"))]
+    return max((os.path.getmtime(path) if os.path.exists(path) else math.inf) for path in paths)
+
+
 def workload_path(name):
     """The workload that the build made, or one compiled here: a test file runs on its own too."""
     if os.path.isabs(name):
         return name
     source = os.path.join(ROOT, "tests", "workload", name + ".c")
     ready = os.path.join(ROOT, "build", "workload", name)
-    headers = glob.glob(os.path.join(os.path.dirname(source), "*.h"))
-    changed = max(os.path.getmtime(path) for path in [source] + headers)
-    if os.access(ready, os.X_OK) and os.path.getmtime(ready) >= changed:
+    if os.access(ready, os.X_OK) and os.path.getmtime(ready) >= _last_change(ready + ".d"):
         return ready
     if name not in _built:
         _built[name] = os.path.join(_build_dir.name, name)
@@ -441,6 +447,15 @@ class Workload:
         self.process.stdout.close()
         if code:
             fail("workload: exit code %d: its server and its client disagree" % code)
+
+
+def observe(workload, *options, command=(THREADPROF,)):
+    """Profiles a workload from before its start to its end. Returns its truth, and the report."""
+    profiler = Threadprof("-p", str(workload.pid), *options, command=command)
+    truth = workload.run()
+    report = profiler.stop()
+    workload.end()
+    return truth, report
 
 
 # ---- threadprof and its reports ------------------------------------------------------------------

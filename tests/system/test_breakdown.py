@@ -27,11 +27,7 @@ US = 1000
 def observe(mode, script="states", interval="60"):
     directory = tp.disk_dir()
     workload = tp.Workload("breakdown", "--mode", mode, "--script", script, "--dir", directory)
-    profiler = tp.Threadprof("-p", str(workload.pid), "-i", interval, "--slow", "1")
-    truth = workload.run()
-    report = profiler.stop()
-    workload.end()
-    return truth, report
+    return tp.observe(workload, "-i", interval, "--slow", "1")
 
 
 def slow_requests(report):

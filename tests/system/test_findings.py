@@ -6,7 +6,6 @@ import ctypes
 import os
 import re
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -438,14 +437,6 @@ def look_at_server(start, request=None):
     return look
 
 
-def java():
-    compiler, program = servers.find_program("javac"), servers.find_program("java")
-    source, port = os.path.join(tp.ROOT, "tests", "workload", "Server.java"), tp.free_port()
-    directory = tp.temp_dir()
-    subprocess.run([compiler, "-d", directory, source], check=True, timeout=40)
-    return servers.Server([program, "-XX:+UseSerialGC", "-Xmx64m", "-cp", directory, "Server", port], port)
-
-
 @test("a lightly loaded nginx: all_clear")
 def nginx():
     judge("nginx", "all_clear", look_at_server(servers.nginx))
@@ -458,7 +449,7 @@ def python():
 
 @test("a lightly loaded Java server: all_clear")
 def healthy_java():
-    judge("java", "all_clear", look_at_server(java, b"c"))
+    judge("java", "all_clear", look_at_server(servers.java, b"c"))
 
 
 # ---- over several intervals ----------------------------------------------------------------------

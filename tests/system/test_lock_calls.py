@@ -32,11 +32,7 @@ def locks_by_addr(report):
 
 
 def observe(start, *options):
-    workload = start()
-    profiler = tp.Threadprof("-p", str(workload.pid), *options)
-    truth = workload.run()
-    report = profiler.stop()
-    workload.end()
+    truth, report = tp.observe(start(), *options)
     return truth["locks"], report
 
 
@@ -261,11 +257,7 @@ def twenty_times():
 
 @test("a jump out of a lock function is counted as lost, and what comes after it is not")
 def jumps():
-    workload = tp.Workload("lock_jump")
-    profiler = tp.Threadprof("-p", str(workload.pid), *ALL)
-    truth = workload.run()
-    report = profiler.stop()
-    workload.end()
+    truth, report = tp.observe(tp.Workload("lock_jump"), *ALL)
     lock = locks_by_addr(report).get(int(truth["addr"], 16)) or {}
     tp.assert_equal("acquisitions", lock.get("acquisitions"), truth["acquisitions"])
     tp.assert_equal("lost calls", report.lost()["lock_calls"], truth["jumps"])

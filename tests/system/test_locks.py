@@ -15,6 +15,7 @@ import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import owners
+import servers
 import tp
 from tp import test
 
@@ -34,11 +35,7 @@ def compiled(compiler, *flags, source=SOURCE):
 
 def play(program, *scenes, arguments=()):
     """Plays the scenes under threadprof. Returns their truths by name, and the one interval."""
-    workload = tp.Workload(program, *scenes)
-    profiler = tp.Threadprof("-p", str(workload.pid), "-i", "600", *arguments)
-    truth = workload.run()
-    report = profiler.stop()
-    workload.end()
+    truth, report = tp.observe(tp.Workload(program, *scenes), "-i", "600", *arguments)
     tp.assert_no_loss(report)
     return {scene["scene"]: scene for scene in truth["scenes"]}, report.intervals[0]
 
@@ -174,11 +171,7 @@ OWNED = ("recursive", "errorcheck", "pi", "robust")
 
 
 def observe_owners(program):
-    workload = tp.Workload(program)
-    profiler = tp.Threadprof("-p", str(workload.pid), "-i", "600")
-    truth = workload.run()
-    report = profiler.stop()
-    workload.end()
+    truth, report = tp.observe(tp.Workload(program), "-i", "600")
     tp.assert_no_loss(report)
     return truth, report.last("locks")
 
@@ -299,27 +292,6 @@ def folded():
 
 # ---- servers -------------------------------------------------------------------------------------
 
-PYTHON_SERVER = """
-import sys
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self):
-        body = b"%d" % sum(i * i for i in range(200000))
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *args):
-        pass
-
-ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
-"""
-
-
 def ask_all(clients, ask):
     askers = [threading.Thread(target=ask, args=(client,)) for client in clients]
     for asker in askers:
@@ -330,16 +302,14 @@ def ask_all(clients, ask):
 
 @test("CPython: the interpreter lock comes first, by its name")
 def gil():
-    port = tp.free_port()
-    process = tp.start_process([sys.executable, "-c", PYTHON_SERVER, port], stderr=subprocess.DEVNULL)
-    tp.wait_for_port(port, 20)
-    clients = [http.client.HTTPConnection("127.0.0.1", port, timeout=20) for _ in range(6)]
+    server = servers.python_server(200000)
+    clients = [http.client.HTTPConnection("127.0.0.1", server.port, timeout=20) for _ in range(6)]
 
     def ask(client):
         for _ in range(10):
             client.request("GET", "/")
             client.getresponse().read()
-    profiler = tp.Threadprof("-p", str(process.pid), "-i", "600")
+    profiler = tp.Threadprof("-p", str(server.pids[0]), "-i", "600")
     ask_all(clients, ask)
     interval = profiler.stop().intervals[0]
     first = interval["locks"][0]
@@ -350,24 +320,11 @@ def gil():
     tp.assert_equal("and that is not how it is taken", "take_gil" in first["site"], False)
 
 
-def java_server():
-    if not shutil.which("javac"):
-        tp.skip("javac is not installed")
-    directory, port = tp.temp_dir(), tp.free_port()
-    source = os.path.join(tp.ROOT, "tests", "workload", "Server.java")
-    subprocess.run(["javac", "-d", directory, source], check=True, timeout=40)
-    process = tp.start_process(["java", "-XX:+UseSerialGC", "-XX:+PreserveFramePointer", "-Xmx64m", "-cp", directory,
-                                "Server", port], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                               stderr=subprocess.DEVNULL)
-    tp.wait_for_port(port, 20)
-    return process, port
-
-
 @test("Java: a contended synchronized block is a wait inside requests, with an address and a site")
 def java():
     def measure():
-        process, port = java_server()
-        clients = [socket.create_connection(("127.0.0.1", port), 10) for _ in range(4)]
+        server = servers.java("-XX:+PreserveFramePointer")
+        clients = [socket.create_connection(("127.0.0.1", server.port), 10) for _ in range(4)]
         answers = []
 
         def ask(client, rounds=15):
@@ -376,12 +333,12 @@ def java():
                 answers.append(int(client.makefile("rb").readline()))
         ask_all(clients, lambda client: ask(client, 1))
         answers.clear()
-        profiler = tp.Threadprof("-p", str(process.pid), "-i", "600")
+        profiler = tp.Threadprof("-p", str(server.pids[0]), "-i", "600")
         ask_all(clients, ask)
         interval = profiler.stop().intervals[0]
         for client in clients:
             client.close()
-        tp.stop_process(process)
+        server.stop()
         waited = sum(l["wait_ns"]["sum"] for l in interval["locks"])
         # The answers have what the threads waited for a CPU in them.
         tp.assert_at_most("all waits", waited, 1.03 * sum(answers))

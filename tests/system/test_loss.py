@@ -11,12 +11,7 @@ from tp import test
 
 
 def run_load(*options):
-    workload = tp.Workload("load", "--seconds", "3", "--busy", "16")
-    profiler = tp.Threadprof("-p", str(workload.pid), "-i", "1", *options)
-    truth = workload.run()
-    report = profiler.stop()
-    workload.end()
-    return truth, report
+    return tp.observe(tp.Workload("load", "--seconds", "3", "--busy", "16"), "-i", "1", *options)
 
 
 @test("a server that does nothing but answer, as fast as it goes: every request, none lost")

@@ -12,12 +12,7 @@ DETAILS = ["request_breakdown", "peers_and_files", "cpu_thieves"]
 
 
 def run_load(seconds, *options):
-    workload = tp.Workload("load", "--seconds", str(seconds), "--busy", "8")
-    profiler = tp.Threadprof("-p", str(workload.pid), *options)
-    truth = workload.run()
-    report = profiler.stop()
-    workload.end()
-    return truth, report
+    return tp.observe(tp.Workload("load", "--seconds", str(seconds), "--busy", "8"), *options)
 
 
 @test("the cost is in every report")

@@ -15,11 +15,7 @@ MS = 1000000
 def observe(script, interval="60", mode="single"):
     directory = tp.disk_dir()
     workload = tp.Workload("breakdown", "--mode", mode, "--script", script, "--dir", directory)
-    profiler = tp.Threadprof("-p", str(workload.pid), "-i", interval, "--slow", "1")
-    truth = workload.run()
-    report = profiler.stop()
-    workload.end()
-    return truth, report
+    return tp.observe(workload, "-i", interval, "--slow", "1")
 
 
 def totals(report, table, key):
@@ -109,11 +105,7 @@ def no_requests():
 @test("without a request in hand nobody waits for a peer")
 def idle_is_no_peer():
     # A single thread that sits in accept() and in the read for the next request.
-    workload = tp.Workload("states", "read-idle")
-    profiler = tp.Threadprof("-p", str(workload.pid), "-i", "60")
-    workload.run()
-    report = profiler.stop()
-    workload.end()
+    _, report = tp.observe(tp.Workload("states", "read-idle"), "-i", "60")
     tp.assert_at_least("requests", report.total("requests.count"), 10)
     tp.assert_equal("peers", totals(report, "peers", "addr"), {})
 

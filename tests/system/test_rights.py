@@ -52,10 +52,7 @@ def known(user=()):
 
 
 def observe(workload, command):
-    profiler = tp.Threadprof("-p", str(workload.pid), "-i", "60", command=command)
-    truth = workload.run()
-    report = profiler.stop()
-    workload.end()
+    truth, report = tp.observe(workload, "-i", "60", command=command)
     for path in ("requests.count", "connections.accepted", "connections.closed"):
         tp.assert_equal(path, report.total(path), tp.at(truth, path))
     tp.assert_no_loss(report)

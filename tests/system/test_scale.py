@@ -10,11 +10,7 @@ from tp import test
 
 
 def measure_load(size):
-    workload = tp.Workload("load", "--seconds", "2", "--busy", "8", *size)
-    profiler = tp.Threadprof("-p", str(workload.pid), "-i", "1")
-    truth = workload.run()
-    report = profiler.stop()
-    workload.end()
+    truth, report = tp.observe(tp.Workload("load", "--seconds", "2", "--busy", "8", *size), "-i", "1")
     tp.demand_accounted(report, truth["requests"])
     tp.assert_equal("connections.open", report.last("connections.open"), truth["conns"])
     tp.assert_equal("target.threads", report.last("target.threads"), truth["threads"])

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause)
 """threadprof snoop: every process once, with the life, end and launcher that its maker saw."""
 import glob
-import json
 import os
 import re
 import shutil

@@ -16,12 +16,7 @@ MS = 1000000
 
 
 def observe_once(name, *options, interval):
-    workload = tp.Workload("states", *(list(options) + [name]))
-    profiler = tp.Threadprof("-p", str(workload.pid), "-i", interval)
-    truth = workload.run()
-    report = profiler.stop()
-    workload.end()
-    return truth, report
+    return tp.observe(tp.Workload("states", *(list(options) + [name])), "-i", interval)
 
 
 def observe(name, *options, interval=ONE_INTERVAL):

@@ -214,11 +214,7 @@ def moving():
 
 @test("nobody steals from a target that waits for nothing but time")
 def sleeper():
-    workload = tp.Workload("states", "sleep")
-    profiler = tp.Threadprof("-p", str(workload.pid), "-i", "60")
-    workload.run()
-    report = profiler.stop()
-    workload.end()
+    _, report = tp.observe(tp.Workload("states", "sleep"), "-i", "60")
     tp.assert_at_most("sum of stolen_cpu against runq", stolen(report), runq_ns(report) + MS)
 
 

@@ -9,113 +9,23 @@ switch. So cpu and runq are compared as one where wake-ups come to idle CPUs, an
 target keeps its CPU busy.
 """
 import os
-import shutil
 import socket
-import subprocess
 import sys
 import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import servers
 import tp
 from tp import test
 
 MS = 1000000
-
-PYTHON_SERVER = """
-import sys
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self):
-        body = b"%d" % sum(i * i for i in range(200000))
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *args):
-        pass
-
-ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
-"""
-
-NGINX_CONFIG = """
-worker_processes 1;
-daemon off;
-pid {dir}/pid;
-error_log {dir}/error.log;
-events {{ worker_connections 512; }}
-http {{
-    access_log off;
-    keepalive_requests 1000000;
-    client_body_temp_path {dir}/body;
-    proxy_temp_path {dir}/proxy;
-    fastcgi_temp_path {dir}/fastcgi;
-    uwsgi_temp_path {dir}/uwsgi;
-    scgi_temp_path {dir}/scgi;
-    server {{
-        listen 127.0.0.1:{port};
-        location / {{ return 200 "hello"; }}
-        location /last {{ return 200 "last"; }}
-    }}
-}}
-"""
+SQUARES = 200000
 HTTP_GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 # Many at a time: the kernel's account stops at the decision to switch, threadprof's at the switch, and of
 # thousands of short turns on the CPU that would be a share to see.
 HTTP_GETS = 60 * HTTP_GET + HTTP_GET.replace(b" / ", b" /last ")
 PINGS = 400 * b"*1\r\n$4\r\nPING\r\n" + b"*2\r\n$4\r\nECHO\r\n$4\r\nlast\r\n"
-
-
-# ---- servers: each returns its process and port --------------------------------------------------
-
-def start(argv, cpus=None):
-    place = (lambda: os.sched_setaffinity(0, cpus)) if cpus else None
-    return tp.start_process(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                            stderr=subprocess.DEVNULL, preexec_fn=place)
-
-
-def find_program(name):
-    path = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin")
-    return path or tp.skip("%s is not installed" % name)
-
-
-def ready(process, port):
-    tp.wait_for_port(port, 20)
-    time.sleep(0.2)
-    return process, port
-
-
-def python_server(cpus):
-    port = tp.free_port()
-    return ready(start([sys.executable, "-c", PYTHON_SERVER, port], cpus), port)
-
-
-def nginx():
-    program, port, directory = find_program("nginx"), tp.free_port(), tp.temp_dir()
-    config = os.path.join(directory, "nginx.conf")
-    with open(config, "w") as out:
-        out.write(NGINX_CONFIG.format(dir=directory, port=port))
-    error_log = os.path.join(directory, "error.log")
-    return ready(start([program, "-p", directory, "-c", config, "-e", error_log]), port)
-
-
-def redis():
-    program, port = find_program("redis-server"), tp.free_port()
-    return ready(start([program, "--port", port, "--bind", "127.0.0.1", "--dir", tp.temp_dir(),
-                        "--save", "", "--appendonly", "no"]), port)
-
-
-def java():
-    compiler, program, port = find_program("javac"), find_program("java"), tp.free_port()
-    source = os.path.join(tp.ROOT, "tests", "workload", "Server.java")
-    directory = tp.temp_dir()
-    subprocess.run([compiler, "-d", directory, source], check=True, timeout=40)
-    return ready(start([program, "-XX:+UseSerialGC", "-Xmx64m", "-cp", directory, "Server", port]),
-                 port)
 
 
 # ---- load ----------------------------------------------------------------------------------------
@@ -212,13 +122,15 @@ def check(pid, load, strict=False, least_cpu_ns=50 * MS):
 @test("python ThreadingHTTPServer: handlers that compute, all on one CPU")
 def python_one_cpu():
     def measure():
-        process, port = python_server({max(os.sched_getaffinity(0))})
+        server = servers.python_server(SQUARES)
+        # The handlers' threads inherit it.
+        os.sched_setaffinity(server.process.pid, {max(os.sched_getaffinity(0))})
         clients = []
 
         def load():
-            clients.append(Clients(port, 4))
+            clients.append(Clients(server.port, 4))
             return clients[0].ask(HTTP_GET, b"\r\n\r\n")
-        answers, report = check(process.pid, load, strict=True, least_cpu_ns=500 * MS)
+        answers, report = check(server.pids[0], load, strict=True, least_cpu_ns=500 * MS)
         clients[0].close()
         tp.assert_at_least("load: answers", len(answers), 20)
         tp.assert_close("requests.count", report.total("requests.count"), len(answers), rel=0,
@@ -229,13 +141,13 @@ def python_one_cpu():
 @test("python ThreadingHTTPServer: handlers that compute, on every CPU there is")
 def python_all_cpus():
     def measure():
-        process, port = python_server(None)
+        server = servers.python_server(SQUARES)
         clients = []
 
         def load():
-            clients.append(Clients(port, 4))
+            clients.append(Clients(server.port, 4))
             return clients[0].ask(HTTP_GET, b"\r\n\r\n")
-        _, report = check(process.pid, load, least_cpu_ns=500 * MS)
+        _, report = check(server.pids[0], load, least_cpu_ns=500 * MS)
         clients[0].close()
         tp.assert_at_least("lock: the threads contend for the interpreter",
                            report.total("requests.breakdown_ns.lock"), 10 * MS)
@@ -245,21 +157,20 @@ def python_all_cpus():
 @test("nginx worker")
 def nginx_worker():
     def measure():
-        process, port = nginx()
-        worker = tp.wait_until(lambda: tp.children(process.pid), 5, "worker of nginx")[0]
-        clients = Clients(port, 8)
-        check(worker, lambda: clients.ask(HTTP_GETS, b"last"))
+        server = servers.nginx()
+        clients = Clients(server.port, 8)
+        check(server.pids[0], lambda: clients.ask(HTTP_GETS, b"last"))
         clients.close()
-        tp.stop_process(process)
+        server.stop()
     tp.measure_again(measure, 5)
 
 
 @test("redis-server")
 def redis_server():
     def measure():
-        process, port = redis()
-        clients = Clients(port, 8)
-        check(process.pid, lambda: clients.ask(PINGS, b"last"))
+        server = servers.redis()
+        clients = Clients(server.port, 8)
+        check(server.pids[0], lambda: clients.ask(PINGS, b"last"))
         clients.close()
     tp.measure_again(measure, 5)
 
@@ -267,17 +178,17 @@ def redis_server():
 @test("java: workers that compute")
 def java_compute():
     def measure():
-        process, port = java()
-        clients = Clients(port, 4)
-        check(process.pid, lambda: clients.ask(b"c", b"\n"), least_cpu_ns=500 * MS)
+        server = servers.java()
+        clients = Clients(server.port, 4)
+        check(server.pids[0], lambda: clients.ask(b"c", b"\n"), least_cpu_ns=500 * MS)
         clients.close()
     tp.measure_again(measure, 5)
 
 
 @test("java: an idle pool waits for no lock")
 def java_idle():
-    process, _ = java()
-    profiler = profile(process.pid)
+    server = servers.java()
+    profiler = profile(server.pids[0])
     time.sleep(1.2)
     report = profiler.stop()
     threads = report.threads()
@@ -298,10 +209,10 @@ def java_idle():
 @test("java: a contended synchronized block shows as wait or lock inside requests")
 def java_contended():
     def measure():
-        process, port = java()
-        clients = Clients(port, 4)
+        server = servers.java()
+        clients = Clients(server.port, 4)
         clients.ask(b"s", b"\n", rounds=1)
-        answers, report = check(process.pid, lambda: clients.ask(b"s", b"\n", rounds=12, seconds=9),
+        answers, report = check(server.pids[0], lambda: clients.ask(b"s", b"\n", rounds=12, seconds=9),
                                 least_cpu_ns=0)
         clients.close()
         want = sum(int(answer) for answer in answers)
