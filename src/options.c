@@ -162,6 +162,44 @@ static int parse_ring_bytes(struct options *options, const char *arg)
 	return 0;
 }
 
+static int parse_number(struct options *options, int option, const char *arg)
+{
+	switch (option) {
+	case 'i':
+		if (units__parse_seconds(arg, NS_PER_SEC / 100, 86400 * NS_PER_SEC, &options->interval_ns))
+			return usage("-i", arg, "seconds from 0.01 to 86400");
+		return 0;
+	case 'n':
+		if (units__parse_u64(arg, 1, UINT32_MAX, &options->count))
+			return usage("-n", arg, "a whole number from 1 up");
+		return 0;
+	case 'd':
+		if (units__parse_seconds(arg, NS_PER_SEC / 100, 365 * 86400 * NS_PER_SEC, &options->duration_ns))
+			return usage("-d", arg, "seconds from 0.01 up");
+		return 0;
+	case OPT_SLOW:
+		if (units__parse_u64(arg, 1, 86400000, &options->slow_ns))
+			return usage("--slow", arg, "whole milliseconds from 1 up");
+		options->slow_ns *= NS_PER_MS;
+		return 0;
+	case OPT_TOP:
+		if (units__parse_u64(arg, 0, 1024, &options->top_threads))
+			return usage("--top", arg, "a whole number from 0 to 1024");
+		return 0;
+	case OPT_MAX_CONNECTIONS:
+		if (units__parse_u64(arg, 1, 1 << 24, &options->max_conns))
+			return usage("--max-connections", arg, "a whole number from 1 to 16777216");
+		return 0;
+	case OPT_MAX_OVERHEAD:
+		if (units__parse_percent(arg, 0.1, 100, &options->max_overhead_ratio))
+			return usage("--max-overhead", arg, "a percentage of one CPU, from 0.1 to 100");
+		return 0;
+	default:
+		/* getopt has named the culprit. */
+		return log__fail(-EINVAL, "see 'threadprof --help' for what it takes");
+	}
+}
+
 static int parse_one(struct options *options, int option, const char *arg)
 {
 	switch (option) {
@@ -179,29 +217,8 @@ static int parse_one(struct options *options, int option, const char *arg)
 	case 'f':
 		options->follow = true;
 		return 0;
-	case 'i':
-		if (units__parse_seconds(arg, NS_PER_SEC / 100, 86400 * NS_PER_SEC, &options->interval_ns))
-			return usage("-i", arg, "seconds from 0.01 to 86400");
-		return 0;
-	case 'n':
-		if (units__parse_u64(arg, 1, UINT32_MAX, &options->count))
-			return usage("-n", arg, "a whole number from 1 up");
-		return 0;
-	case 'd':
-		if (units__parse_seconds(arg, NS_PER_SEC / 100, 365 * 86400 * NS_PER_SEC, &options->duration_ns))
-			return usage("-d", arg, "seconds from 0.01 up");
-		return 0;
 	case OPT_JSON:
 		options->json = true;
-		return 0;
-	case OPT_SLOW:
-		if (units__parse_u64(arg, 1, 86400000, &options->slow_ns))
-			return usage("--slow", arg, "whole milliseconds from 1 up");
-		options->slow_ns *= NS_PER_MS;
-		return 0;
-	case OPT_TOP:
-		if (units__parse_u64(arg, 0, 1024, &options->top_threads))
-			return usage("--top", arg, "a whole number from 0 to 1024");
 		return 0;
 	case OPT_RESOLVE:
 		options->resolve = true;
@@ -213,18 +230,10 @@ static int parse_one(struct options *options, int option, const char *arg)
 		return parse_color(options, arg);
 	case OPT_RING_BYTES:
 		return parse_ring_bytes(options, arg);
-	case OPT_MAX_CONNECTIONS:
-		if (units__parse_u64(arg, 1, 1 << 24, &options->max_conns))
-			return usage("--max-connections", arg, "a whole number from 1 to 16777216");
-		return 0;
 	case OPT_SWITCH_PROBE:
 		return parse_switch_probe(options, arg);
 	case OPT_LOCKS:
 		return parse_locks(options, arg);
-	case OPT_MAX_OVERHEAD:
-		if (units__parse_percent(arg, 0.1, 100, &options->max_overhead_ratio))
-			return usage("--max-overhead", arg, "a percentage of one CPU, from 0.1 to 100");
-		return 0;
 	case OPT_BASELINE:
 		options->baseline = arg;
 		return 0;
@@ -243,8 +252,7 @@ static int parse_one(struct options *options, int option, const char *arg)
 		fputs(help_text, stdout);
 		return 1;
 	default:
-		/* getopt has named the culprit. */
-		return log__fail(-EINVAL, "see 'threadprof --help' for what it takes");
+		return parse_number(options, option, arg);
 	}
 }
 

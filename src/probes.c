@@ -92,7 +92,11 @@ void probes__read(const struct btf *btf, unsigned forced, struct probes *probes)
 	probes->has_task_from_vpid = probes->kfunc_ids[TP_TASK_FROM_VPID];
 }
 
-bool probes__is_function(const char *symbol, const char *function)
+/*
+ * Is @symbol the kernel's @function, under its own name or as the compiler's only copy of it with other
+ * arguments or constants (NAME.isra.0, NAME.constprop.1)? Not a part that was moved away (NAME.cold).
+ */
+static bool is_function(const char *symbol, const char *function)
 {
 	static const char *const suffixes[] = { ".isra.", ".constprop." };
 	size_t length = strlen(function);
@@ -126,7 +130,7 @@ int probes__find_function(const char *path, const char *function, char *symbol, 
 		return -errno;
 	while (err && fgets(line, sizeof(line), file)) {
 		if (sscanf(line, "%*s %c %511s", &type, name) != 2 || (type != 't' && type != 'T') ||
-		    !probes__is_function(name, function) || strlen(name) >= size)
+		    !is_function(name, function) || strlen(name) >= size)
 			continue;
 		strcpy(symbol, name);
 		err = 0;

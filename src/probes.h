@@ -33,12 +33,6 @@ struct probes {
 int probes__tracepoint_args(const struct btf *btf, const char *name);
 
 /*
- * Is @symbol the kernel's @function, under its own name or as the compiler's only copy of it with other
- * arguments or constants (NAME.isra.0, NAME.constprop.1)? Not a part that was moved away (NAME.cold).
- */
-bool probes__is_function(const char *symbol, const char *function);
-
-/*
  * Under which symbol a list in the format of /proc/kallsyms has @function: copies it to @symbol. -ENOENT if
  * it is not there, as when the compiler has inlined it everywhere.
  */

@@ -16,7 +16,8 @@ static bool begins(const char *text, const char *const *prefixes)
 	return false;
 }
 
-bool site__is_system_module(const char *module)
+/* A library that most programs have, and whose inside is nobody's site. */
+static bool is_system_module(const char *module)
 {
 	static const char *const modules[] = {
 		"libc.so", "libc-2.", "libpthread", "ld-linux", "ld-musl", "ld-2.", "libstdc++", "libc++", "libgcc_s",
@@ -31,7 +32,7 @@ bool site__is_runtime_module(const char *module)
 	static const char *const modules[] = { "python", "libpython", "libjvm", "java", "node", "libnode", "ruby",
 					       "libruby", "php", NULL };
 
-	return site__is_system_module(module) || begins(module, modules);
+	return is_system_module(module) || begins(module, modules);
 }
 
 bool site__is_internal(const struct symbols_frame *frame)
@@ -58,7 +59,7 @@ bool site__is_internal(const struct symbols_frame *frame)
 		NULL,
 	};
 
-	return site__is_system_module(frame->module) || begins(frame->function, functions);
+	return is_system_module(frame->module) || begins(frame->function, functions);
 }
 
 void site__format(const struct symbols_frame *frame, char *buf, size_t size)

@@ -14,10 +14,10 @@
  */
 bool site__is_internal(const struct symbols_frame *frame);
 
-/* Is it a library that most programs have, and whose inside is nobody's site? By its file name. */
-bool site__is_system_module(const char *module);
-
-/* … or the interpreter or virtual machine of a language, whose functions say enough without their lines. */
+/*
+ * By its file name: is it a library that most programs have, or the interpreter or virtual machine of a language, whose
+ * functions say enough without their lines?
+ */
 bool site__is_runtime_module(const char *module);
 
 /* "function (file.c:112)", "function (libfoo.so+0x1234)", "libfoo.so+0x1234"; what is too long is cut. */
