@@ -4,23 +4,17 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "../src/clock.h"
+
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-
-static unsigned long long now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000000ULL + now.tv_nsec;
-}
 
 int main(void)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	for (;;) {
-		unsigned long long pairs = 0, end = now_ns() + 100000000ULL;
+		unsigned long long pairs = 0, end = clock__now_ns() + 100000000ULL;
 
-		while (now_ns() < end) {
+		while (clock__now_ns() < end) {
 			for (int i = 0; i < 1000; i++) {
 				pthread_mutex_lock(&lock);
 				pthread_mutex_unlock(&lock);

@@ -7,13 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static unsigned long long now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000000ULL + now.tv_nsec;
-}
+#include "../src/clock.h"
 
 static void echo(int from, int to)
 {
@@ -40,9 +34,9 @@ int main(void)
 		echo(there[0], back[1]);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	for (;;) {
-		unsigned long long rounds = 0, end = now_ns() + 100000000ULL;
+		unsigned long long rounds = 0, end = clock__now_ns() + 100000000ULL;
 
-		for (; now_ns() < end; rounds++) {
+		for (; clock__now_ns() < end; rounds++) {
 			if (write(there[1], &byte, 1) != 1 || read(back[0], &byte, 1) != 1)
 				return 1;
 		}

@@ -12,18 +12,10 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#define NS_PER_SEC 1000000000ULL
+#include "../src/clock.h"
 
 extern char **environ;
 static char name[] = "true";
-
-static unsigned long long now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * NS_PER_SEC + now.tv_nsec;
-}
 
 static void sleep_until(unsigned long long ns)
 {
@@ -37,7 +29,7 @@ int main(int argc, char **argv)
 {
 	unsigned long long count = argc > 2 ? strtoull(argv[1], NULL, 10) : ULLONG_MAX;
 	unsigned long long gap_ns = argc > 2 ? NS_PER_SEC / strtoull(argv[2], NULL, 10) : 0;
-	unsigned long long begin = now_ns(), next_line = begin + NS_PER_SEC / 10, spawned = 0;
+	unsigned long long begin = clock__now_ns(), next_line = begin + NS_PER_SEC / 10, spawned = 0;
 	char *child_argv[] = { name, NULL };
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -49,10 +41,10 @@ int main(int argc, char **argv)
 		if (posix_spawn(&pid, "/bin/true", NULL, NULL, child_argv, environ) || waitpid(pid, NULL, 0) < 0)
 			return 1;
 		spawned++;
-		if (now_ns() >= next_line) {
+		if (clock__now_ns() >= next_line) {
 			printf("%llu\n", spawned);
 			spawned = 0;
-			next_line = now_ns() + NS_PER_SEC / 10;
+			next_line = clock__now_ns() + NS_PER_SEC / 10;
 		}
 	}
 	return 0;

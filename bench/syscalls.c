@@ -5,13 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static unsigned long long now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000000ULL + now.tv_nsec;
-}
+#include "../src/clock.h"
 
 int main(void)
 {
@@ -22,9 +16,9 @@ int main(void)
 		return 1;
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	for (;;) {
-		unsigned long long calls = 0, end = now_ns() + 100000000ULL;
+		unsigned long long calls = 0, end = clock__now_ns() + 100000000ULL;
 
-		for (; now_ns() < end; calls += 100) {
+		for (; clock__now_ns() < end; calls += 100) {
 			for (int i = 0; i < 100; i++) {
 				if (read(fd, &byte, 1))
 					return 1;

@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "array.h"
+#include "clock.h"
 #include "table.h"
 
-#define NS_PER_SEC 1000000000ULL
 #define MAX_MEMBERS 65536
 #define MAX_LENGTH_NS (60 * NS_PER_SEC)
 /* How long a group waits for those of its processes that still live, after the last start. */

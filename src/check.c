@@ -13,7 +13,7 @@
 #include "cgroup.h"
 #include "check_list.h"
 #include "check_target.h"
-#include "collect.h"
+#include "clock.h"
 #include "fallback.h"
 #include "feature.h"
 #include "json.h"

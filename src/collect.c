@@ -9,12 +9,12 @@
 #include <unistd.h>
 
 #include "array.h"
+#include "clock.h"
 #include "folded.h"
 #include "log.h"
 #include "skipped_runs.h"
 #include "stack_memory.h"
 
-#define NS_PER_SEC 1000000000ULL
 /* Stacks that may come between two looks at the ring buffer: 40 a second, or 200 where those of all waits are kept. */
 #define STACKS_AT_ONCE 2
 #define STACKS_OF_ALL_AT_ONCE 10
@@ -23,14 +23,6 @@
  * No longer than a twentieth of the interval unless it is the last; what comes later counts for the next one.
  */
 #define STACKS_PATIENCE_MS 1000
-
-uint64_t clock__now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * NS_PER_SEC + now.tv_nsec;
-}
 
 int collector__init(struct collector *collector, struct session *session, struct targets *targets,
 		    const struct requests_config *config, bool resolve)

@@ -73,7 +73,4 @@ void collector__keep_stacks(struct collector *collector);
 /* … and writes them. Negative errno. */
 int collector__write_folded(struct collector *collector, const char *path);
 
-/* CLOCK_MONOTONIC, the clock of all records. */
-uint64_t clock__now_ns(void);
-
 #endif /* THREADPROF_COLLECT_H */

@@ -11,7 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define NS_PER_SEC 1000000000ULL
+#include "clock.h"
+
 #define MAX_LEVELS 16 /* of cgroups above each other */
 #define MAX_STAT_BYTES (256 * 1024)
 

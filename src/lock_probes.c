@@ -11,12 +11,12 @@
 #include <unistd.h>
 
 #include "array.h"
+#include "clock.h"
 #include "lock_library.h"
 #include "log.h"
 #include "units.h"
 #include "uprobe.h"
 
-#define NS_PER_SEC 1000000000ULL
 /* Links take descriptors, and the kernel time at each fork and exec. */
 #define MAX_PROCESSES 64
 /* A program maps its libraries some milliseconds after its exec, or much later by dlopen(). */
@@ -67,14 +67,6 @@ struct lock_probes {
 	bool has_said;
 };
 
-static uint64_t monotonic_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * NS_PER_SEC + now.tv_nsec;
-}
-
 /* --- what a call costs --- */
 
 #define NR_BATCHES 9
@@ -94,13 +86,13 @@ static uint64_t time_calls(void)
 	uint64_t batches[NR_BATCHES];
 
 	for (int i = 0; i < NR_BATCHES; i++) {
-		uint64_t begin_ns = monotonic_ns();
+		uint64_t begin_ns = clock__now_ns();
 
 		for (int j = 0; j < CALLS_PER_BATCH; j++) {
 			pthread_mutex_lock(&mutex);
 			pthread_mutex_unlock(&mutex);
 		}
-		batches[i] = (monotonic_ns() - begin_ns) / CALLS_PER_BATCH;
+		batches[i] = (clock__now_ns() - begin_ns) / CALLS_PER_BATCH;
 	}
 	qsort(batches, NR_BATCHES, sizeof(*batches), by_value);
 	return batches[NR_BATCHES / 2];
@@ -319,14 +311,14 @@ static void trip(struct lock_probes *probes)
 	const struct tp_lock_guard *guard = probes->programs.guard;
 	uint64_t calls = guard->calls - probes->rate_calls, ns = guard->tripped_ns - probes->rate_since_ns;
 	double rate = ns ? calls * 1e9 / ns : 0, limit = probes->max_ratio;
-	uint64_t begin_ns = monotonic_ns(), gone_ns;
+	uint64_t begin_ns = clock__now_ns(), gone_ns;
 
 	probes->tripped = true;
 	snprintf(probes->reason, sizeof(probes->reason),
 		 "the probes on lock functions were taken away: %s calls at %s each cost more than %s of a CPU",
 		 RATE(rate), DURATION(probes->call_cost_ns), PERCENT(limit, 1));
 	lock_probes__detach(probes);
-	gone_ns = monotonic_ns();
+	gone_ns = clock__now_ns();
 	log__debug("the probes were gone %s after the guard had tripped, of which detaching took %s",
 		   DURATION(gone_ns - guard->tripped_ns), DURATION(gone_ns - begin_ns));
 }

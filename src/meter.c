@@ -15,10 +15,10 @@
 #include <bpf/bpf.h>
 
 #include "array.h"
+#include "clock.h"
 #include "report.h"
 #include "rights.h"
 
-#define NS_PER_SEC 1000000000ULL
 /* A window lasts at least so long; one that the interval's end cuts too short tells nothing. */
 #define WINDOW_NS (NS_PER_SEC / 25)
 #define MIN_WINDOW_NS (NS_PER_SEC / 200)

@@ -10,13 +10,13 @@
 
 #include "array.h"
 #include "burst.h"
+#include "clock.h"
 #include "process.h"
 #include "process_burst.h"
 #include "process_sweep.h"
 #include "snoop_session.h"
 #include "table.h"
 
-#define NS_PER_SEC 1000000000ULL
 #define RING_BYTES (1024 * 1024)
 /* As `threadprof snoop` has them by default. */
 #define BURST_MIN 10

@@ -7,13 +7,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "clock.h"
 #include "fallback.h"
 #include "log.h"
 #include "units.h"
 #include "version.h"
 
-#define NS_PER_SEC 1000000000ULL
-#define NS_PER_MS 1000000ULL
 
 enum {
 	OPT_JSON = 256,

@@ -7,9 +7,9 @@
 #include <unistd.h>
 
 #include "budget.h"
+#include "clock.h"
 #include "meter.h"
 
-#define NS_PER_SEC 1000000000ULL
 /* How often the cost in the kernel is looked at, and when it has been too high. */
 #define PERIOD_NS NS_PER_SEC
 #define HURRY_NS (NS_PER_SEC / 2)
@@ -28,14 +28,6 @@ struct own_cost {
 	char reason[128];	  /* of the last change */
 	int err;
 };
-
-static uint64_t own_cpu_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-	return now.tv_sec * NS_PER_SEC + now.tv_nsec;
-}
 
 static uint64_t own_rss_bytes(void)
 {
@@ -95,7 +87,7 @@ int own_cost__error(const struct own_cost *cost)
 
 void own_cost__begin(struct own_cost *cost, uint64_t now_ns)
 {
-	cost->cpu_ns_before = cost->judged_cpu_ns = own_cpu_ns();
+	cost->cpu_ns_before = cost->judged_cpu_ns = clock__ns(CLOCK_PROCESS_CPUTIME_ID);
 	cost->judged_ns = now_ns;
 }
 
@@ -106,7 +98,7 @@ bool own_cost__tick(struct own_cost *cost, uint64_t now_ns)
 
 	if (!meter__tick(cost->meter, now_ns, hurry ? HURRY_NS : PERIOD_NS) || now_ns - cost->judged_ns < HURRY_NS / 2)
 		return false;
-	cpu_ns = own_cpu_ns();
+	cpu_ns = clock__ns(CLOCK_PROCESS_CPUTIME_ID);
 	cost->ratio = meter__ratio(cost->meter) +
 		      (double)(cpu_ns - cost->judged_cpu_ns) / (double)(now_ns - cost->judged_ns);
 	cost->judged_cpu_ns = cpu_ns;
@@ -151,7 +143,7 @@ static void take_out(uint32_t off, struct report *report)
 
 void own_cost__report(struct own_cost *cost, struct report *report)
 {
-	uint64_t cpu_ns = own_cpu_ns();
+	uint64_t cpu_ns = clock__ns(CLOCK_PROCESS_CPUTIME_ID);
 
 	report->bpf_ns = meter__take(cost->meter, report->mono_ns, report->duration_ns);
 	report->user_cpu_ns = cpu_ns - cost->cpu_ns_before;

@@ -1,24 +1,19 @@
 // SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause)
 #include "process_sweep.h"
 
-#include <time.h>
-
+#include "clock.h"
 #include "process_burst.h"
-
-#define NS_PER_SEC 1000000000ULL
 
 int process_sweep__run(struct process_sweep *sweep, struct snoop_session *session, struct processes *processes,
 		       snoop_record_fn fn, void *context)
 {
 	uint64_t losses[SNOOP_NR_LOSSES], now_ns;
-	struct timespec now;
 	int err;
 
 	snoop_session__read_losses(session, losses);
 	if (losses[SNOOP_LOSS_EXIT] == sweep->nr_lost)
 		return 0;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	now_ns = now.tv_sec * NS_PER_SEC + now.tv_nsec;
+	now_ns = clock__now_ns();
 	if (now_ns - sweep->at_ns < NS_PER_SEC)
 		return 0;
 	sweep->at_ns = now_ns;

@@ -15,6 +15,7 @@
 
 #include "burst.h"
 #include "cgroup.h"
+#include "clock.h"
 #include "end_signals.h"
 #include "line.h"
 #include "log.h"
@@ -31,8 +32,6 @@
 #include "snoop_text.h"
 #include "writer.h"
 
-#define NS_PER_SEC 1000000000ULL
-#define NS_PER_MS 1000000ULL
 /* The reader comes this often by itself; the ring buffer calls only if it fills up faster. */
 #define DRAIN_MS 50
 #define EXPIRE_NS (NS_PER_SEC / 4)
@@ -68,14 +67,6 @@ struct snoop {
 	bool signalled;
 	bool done;
 };
-
-static uint64_t now_ns(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return now.tv_sec * NS_PER_SEC + now.tv_nsec;
-}
 
 static struct timespec wall_time(const struct snoop *s, uint64_t mono_ns)
 {
@@ -167,7 +158,7 @@ static void write_burst(void *context, const struct burst *burst)
 static void write_lost(struct snoop *s, bool final)
 {
 	struct snoop_lost lost = { .output = s->lost.output };
-	uint64_t now = now_ns(CLOCK_MONOTONIC);
+	uint64_t now = clock__now_ns();
 	struct timespec time = wall_time(s, now);
 
 	snoop_session__read_losses(s->session, lost.kernel);
@@ -185,7 +176,7 @@ static void write_lost(struct snoop *s, bool final)
 
 static void write_summary(struct snoop *s)
 {
-	uint64_t now = now_ns(CLOCK_MONOTONIC), duration_ns = now - s->start_ns;
+	uint64_t now = clock__now_ns(), duration_ns = now - s->start_ns;
 	struct timespec time = wall_time(s, now);
 
 	if (s->options->json)
@@ -379,14 +370,14 @@ static int drain(struct snoop *s)
 	uint64_t now;
 	int err;
 
-	s->wall_offset_ns = now_ns(CLOCK_REALTIME) - now_ns(CLOCK_MONOTONIC);
+	s->wall_offset_ns = clock__ns(CLOCK_REALTIME) - clock__now_ns();
 	err = snoop_session__drain(s->session, on_record, s);
 	if (err >= 0 && !s->done)
 		err = process_sweep__run(&s->sweep, s->session, s->processes, on_record, s);
 	err = err < 0 ? err : s->err;
 	if (err)
 		return log__fail(err, "cannot read what the kernel recorded: %s", strerror(-err));
-	now = now_ns(CLOCK_MONOTONIC);
+	now = clock__now_ns();
 	if (now - s->expired_ns >= EXPIRE_NS) {
 		s->expired_ns = now;
 		err = bursts__expire(s->bursts, now, false, write_burst, s);
@@ -406,7 +397,7 @@ static int wait_for_events(struct snoop *s)
 		{ .fd = snoop_session__poll_fd(s->session), .events = POLLIN },
 	};
 	uint64_t duration_ns = s->options->duration_ns,
-		 passed_ns = now_ns(CLOCK_MONOTONIC) - s->start_ns;
+		 passed_ns = clock__now_ns() - s->start_ns;
 	int wait_ms = DRAIN_MS;
 
 	if (duration_ns && passed_ns >= duration_ns) {
@@ -446,7 +437,7 @@ static int finish(struct snoop *s)
 		return 0;
 	err = drain(s);
 	if (!err)
-		err = bursts__expire(s->bursts, now_ns(CLOCK_MONOTONIC), true, write_burst, s);
+		err = bursts__expire(s->bursts, clock__now_ns(), true, write_burst, s);
 	if (!err) {
 		write_lost(s, true);
 		write_summary(s);
@@ -478,7 +469,7 @@ int snoop__run(const struct snoop_options *options)
 	if (!err)
 		err = attach(&s);
 	if (!err) {
-		s.start_ns = now_ns(CLOCK_MONOTONIC);
+		s.start_ns = clock__now_ns();
 		log__info("attached: every process of this %s is seen from now on",
 			  pidns__is_nested() ? "PID namespace" : "host");
 		if (!options->json)

@@ -6,14 +6,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "clock.h"
 #include "fallback.h"
 #include "log.h"
 #include "name_service.h"
 #include "snoop_records.h"
 #include "units.h"
 
-#define NS_PER_SEC 1000000000ULL
-#define NS_PER_MS 1000000ULL
 
 enum {
 	OPT_MAX_LIFE = 256,

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause) */
+/* Clocks, in nanoseconds. */
+#ifndef THREADPROF_CLOCK_H
+#define THREADPROF_CLOCK_H
+
+#include <stdint.h>
+#include <time.h>
+
+#define NS_PER_SEC 1000000000ULL
+#define NS_PER_MS 1000000ULL
+
+static inline uint64_t clock__ns(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return now.tv_sec * NS_PER_SEC + now.tv_nsec;
+}
+
+/* The clock of all times in records and reports but the one of the day. */
+static inline uint64_t clock__now_ns(void)
+{
+	return clock__ns(CLOCK_MONOTONIC);
+}
+
+#endif /* THREADPROF_CLOCK_H */
