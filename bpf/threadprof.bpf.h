@@ -492,7 +492,6 @@ static __always_inline bool thread__has_in_hand(struct thread *t, __u32 tid)
 /* A client kept a thread, or a connection that no thread waits for, waiting. */
 static __always_inline void client__waited(enum tp_client_wait what, __u64 ns)
 {
-	__sync_fetch_and_add(&clients.waits[what], 1);
 	__sync_fetch_and_add(&clients.wait_ns[what], ns);
 }
 

@@ -5,10 +5,8 @@
 
 void clients__on_totals(struct clients *clients, const struct tp_clients *totals)
 {
-	for (int i = 0; i < TP_NR_CLIENT_WAITS; i++) {
-		clients->waits[i] = totals->waits[i] - clients->before.waits[i];
+	for (int i = 0; i < TP_NR_CLIENT_WAITS; i++)
 		clients->ended_ns[i] = totals->wait_ns[i] - clients->before.wait_ns[i];
-	}
 	clients->before = *totals;
 }
 
@@ -23,7 +21,6 @@ void clients__report(const struct clients *clients, struct report *report)
 	for (int i = 0; i < TP_NR_CLIENT_WAITS; i++) {
 		uint64_t ns = clients->ended_ns[i] + clients->open_ns[i];
 
-		report->client_waits[i] = clients->waits[i];
 		report->client_wait_ns[i] = ns > clients->open_before_ns[i] ? ns - clients->open_before_ns[i] : 0;
 	}
 }

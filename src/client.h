@@ -11,7 +11,6 @@
 
 struct clients {
 	struct tp_clients before;
-	uint64_t waits[TP_NR_CLIENT_WAITS];
 	uint64_t ended_ns[TP_NR_CLIENT_WAITS];
 	uint64_t open_ns[TP_NR_CLIENT_WAITS];
 	uint64_t open_before_ns[TP_NR_CLIENT_WAITS];

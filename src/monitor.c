@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "baseline.h"
+#include "clock.h"
 #include "collect.h"
 #include "command.h"
 #include "end_signals.h"
@@ -29,7 +30,6 @@
 #include "text.h"
 #include "writer.h"
 
-#define NS_PER_SEC 1000000000ULL
 /* The reader comes this often by itself; the ring buffer calls only if it fills up faster. */
 #define DRAIN_NS (NS_PER_SEC / 20)
 /* How long the last report waits for a reader that takes nothing: after a signal, and otherwise. */
@@ -186,7 +186,6 @@ static int attach(struct monitor *m)
 		.follow_forks = options->follow,
 		.ring_bytes = options->ring_bytes,
 		.max_conns = options->max_conns,
-		.max_overhead_ratio = options->max_overhead_ratio,
 		.switch_probe = options->switch_probe,
 		.locks = options->locks,
 		.refuse = options->refuse,
@@ -343,7 +342,9 @@ static void say_attached(const struct monitor *m)
 	if (m->options->follow || m->options->command)
 		return;
 	children = target__nr_children(first->tgid);
-	if (children)
+	if (children == 1)
+		log__info("process %u has a child process that is not profiled: add -f if it does the work", first->tgid);
+	else if (children)
 		log__info("process %u has %zu child processes that are not profiled: add -f if they do the work",
 			  first->tgid, children);
 }

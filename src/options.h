@@ -26,7 +26,7 @@ struct options {
 	enum { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER } color;
 	enum switch_probe switch_probe;
 	enum locks_source locks;
-	double max_overhead_ratio; /* see struct session_config */
+	double max_overhead_ratio; /* of one CPU, that measuring may take from the target; in (0, 1] */
 	bool verbose;
 	uint64_t ring_bytes; /* 0: default */
 	uint64_t max_conns; /* 0: default */

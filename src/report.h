@@ -271,8 +271,8 @@ struct report {
 
 	struct report_pool pool; /* the one with most unused threads */
 	struct report_host host;
-	uint64_t client_waits[TP_NR_CLIENT_WAITS]; /* by enum tp_client_wait, … */
-	uint64_t client_wait_ns[TP_NR_CLIENT_WAITS]; /* … how long clients kept the server waiting */
+	/* How long clients kept the server waiting, by enum tp_client_wait. */
+	uint64_t client_wait_ns[TP_NR_CLIENT_WAITS];
 	uint64_t io_urings; /* that the target has open */
 
 	bool have_locks;

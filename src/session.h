@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause) */
 /*
  * The kernel side as one object: open → load → attach → activate … drain, snapshot … detach → free.
- * The only file of the program that talks to libbpf's objects. It hands out records as they come and maps
- * as arrays; it knows nothing of what they mean.
+ * Nobody else knows libbpf's objects of these programs. It hands out records as they come and maps as arrays; it
+ * knows nothing of what they mean.
  */
 #ifndef THREADPROF_SESSION_H
 #define THREADPROF_SESSION_H
@@ -35,7 +35,6 @@ struct session_config {
 	enum locks_source locks;
 	bool follow_forks;
 	bool stacks_of_all; /* send stacks of all waits, not only of those for locks */
-	double max_overhead_ratio; /* of one CPU, that measuring may take from the target; in (0, 1] */
 	size_t ring_bytes; /* 0: the default; otherwise a power of two and a multiple of the page size */
 	uint32_t max_conns; /* connections, and descriptors of them, that are known at a time; 0: the default */
 	/* Name of an optional program, or "uprobe_multi", that is taken as refused by the kernel; NULL: none. */

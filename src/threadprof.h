@@ -448,7 +448,6 @@ struct tp_queue {
 
 /* What clients kept waiting, by enum tp_client_wait; only ever added to. */
 struct tp_clients {
-	__u64 waits[TP_NR_CLIENT_WAITS];
 	__u64 wait_ns[TP_NR_CLIENT_WAITS];
 };
 
