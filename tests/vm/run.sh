@@ -186,7 +186,7 @@ boot() {
 	while kill -0 "$guest" 2>/dev/null; do
 		host_delay "$guest" >"$work/delay" 2>/dev/null || true
 		[ ! -s "$work/delay" ] || mv "$work/delay" "$work/host"
-		[ $((SECONDS - begun)) -lt $SECONDS_FOR_ONE ] || kill -KILL "$guest"
+		[ $((SECONDS - begun)) -lt "$SECONDS_FOR_ONE" ] || kill -KILL "$guest"
 		sleep 0.5
 	done
 	wait "$guest" 2>/dev/null || true
