@@ -247,7 +247,7 @@ enum tp_state lock__classify(struct thread *t, struct task_struct *task, struct 
 		t->lock_ns = 0; /* else the kernel may go on waiting in the same call */
 	if (kind == TP_LOCK_MUTEX || kind == TP_LOCK_RWLOCK || kind == TP_LOCK_GIL)
 		t->lock_owner = futex__owner(f, kind);
-	t->lock_in_call = f->addr - t->call.addr < TP_LOCK_BYTES;
+	t->lock_in_call = f->addr - t->call.addr < TP_LOCK_BYTES && call__is_open(&t->call);
 	if (t->lock_in_call) {
 		t->lock_addr = t->call.addr;
 		kind = t->call.kind;

@@ -105,7 +105,7 @@ int lock_call_enter(struct pt_regs *ctx)
 	call = current__call(task);
 	if (!call)
 		return 0;
-	if (call->addr) {
+	if (call__is_open(call)) {
 		if (call__is_inside(call, addr, sp, ip)) {
 			call->chained += sp == call->sp;
 			return 0;
@@ -205,7 +205,7 @@ int lock_call_return(struct pt_regs *ctx)
 	int result = PT_REGS_RC(ctx);
 
 	/* Not that of the call that we saw begin: it began before we came, or is a part of it. */
-	if (!call || !call->addr || call->sp != sp)
+	if (!call || !call__is_open(call) || call->sp != sp)
 		return 0;
 	if (call->chained) {
 		call->chained--;

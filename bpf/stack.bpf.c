@@ -17,7 +17,8 @@ __s32 stack_turns;
 /* What can't be had at once counts for a later stack of the thread: in the end all time is told. */
 void stack__sample(struct thread *t, __u32 state)
 {
-	if (state == TP_IDLE || t->block_nr < 0)
+	/* What was waited while stacks are off is told by none that comes later. */
+	if (state == TP_IDLE || t->block_nr < 0 || !detail__is_on(TP_DETAIL_STACKS))
 		return;
 	t->unsampled_ns += t->block_ns;
 	if (t->unsampled_ns < STACK_NS || !stack__take_turn())

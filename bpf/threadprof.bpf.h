@@ -620,6 +620,15 @@ int peer__on_data(__u64 file);
 __u64 peer__asked_ns(struct file *file) __hidden;
 extern bool any_questions; /* false: no data that comes in can be an answer */
 
+/* lock_call.bpf.c */
+extern struct tp_lock_guard lock_guard;
+
+/* Is the thread in a call that is watched to its end? */
+static __always_inline bool call__is_open(const struct lock_call *call)
+{
+	return call->addr && call->enter_ns >= lock_guard.since_ns;
+}
+
 /* lock.bpf.c: the same for a thread that sleeps in futex(2). */
 enum tp_state lock__classify(struct thread *t, struct task_struct *task, struct pt_regs *regs,
 			     bool is_current) __hidden;

@@ -22,6 +22,17 @@ void budget__init(struct budget *budget, double max_ratio, uint32_t details)
 	budget->since_return = TOO_EARLY;
 }
 
+void budget__set_possible(struct budget *budget, enum tp_detail detail, bool is_possible)
+{
+	uint32_t bit = 1U << detail;
+
+	if (is_possible == !!(budget->all & bit))
+		return;
+	budget->all ^= bit;
+	budget->details = is_possible ? budget->details | bit : budget->details & ~bit;
+	budget->cost_before = 0; /* the next judgement tells of this change as well */
+}
+
 /* The first that is on, in the order in which they go; -1: none. */
 static int first_on(const struct budget *budget)
 {

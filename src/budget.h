@@ -32,6 +32,9 @@ struct budget {
 /* @details: those that are on as far as anybody but the budget has a say. */
 void budget__init(struct budget *budget, double max_ratio, uint32_t details);
 
+/* Others have put an end to a detail, or have it again: what they have not is no step, and does not come back. */
+void budget__set_possible(struct budget *budget, enum tp_detail detail, bool is_possible);
+
 /* What measuring costs now, as a share of one CPU. True: .details has changed. */
 bool budget__on_cost(struct budget *budget, double ratio);
 

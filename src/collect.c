@@ -312,16 +312,23 @@ static void on_record(void *context, const struct tp_rec *rec)
 		profile__on_record(&collector->profile, rec);
 }
 
+static void allow_stacks(struct collector *collector)
+{
+	unsigned int stacks = collector->stacks_of_all ? STACKS_OF_ALL_AT_ONCE : STACKS_AT_ONCE;
+
+	/* What may still be on its way from the last time has room as well. */
+	if (own_cost__is_off(collector->cost, TP_DETAIL_STACKS) || stacks__room(collector->stacks) < 2 * stacks)
+		stacks = 0;
+	session__allow_stacks(collector->session, stacks);
+}
+
 int collector__drain(struct collector *collector)
 {
 	int err = session__drain(collector->session, on_record, collector);
-	unsigned int stacks;
 
 	if (collector->ranges_changed)
 		tell_lock_ranges(collector);
-	/* What may still be on its way from the last time has room as well. */
-	stacks = collector->stacks_of_all ? STACKS_OF_ALL_AT_ONCE : STACKS_AT_ONCE;
-	session__allow_stacks(collector->session, stacks__room(collector->stacks) >= 2 * stacks ? stacks : 0);
+	allow_stacks(collector);
 	if (collector->lock_probes)
 		lock_probes__run(collector->lock_probes, clock__now_ns());
 	if (err >= 0 && collector->neighbours)
@@ -331,9 +338,16 @@ int collector__drain(struct collector *collector)
 
 bool collector__mind_cost(struct collector *collector, struct report_feature *feature)
 {
-	if (!own_cost__tick(collector->cost, clock__now_ns()))
+	struct lock_probes *probes = collector->lock_probes;
+	uint64_t now_ns = clock__now_ns();
+
+	if (probes)
+		own_cost__set_possible(collector->cost, TP_DETAIL_CALLS, lock_probes__are_in(probes));
+	if (!own_cost__tick(collector->cost, now_ns))
 		return false;
 	own_cost__change(collector->cost, feature);
+	if (probes)
+		lock_probes__pause(probes, own_cost__is_off(collector->cost, TP_DETAIL_CALLS), now_ns);
 	return true;
 }
 
@@ -401,6 +415,21 @@ static void on_thief(void *context, const void *key, const void *value)
 		collector->profile.out_of_memory++;
 }
 
+/* Calls that were counted in a part of the interval only are left out: the scheduler has seen all of the waits. */
+static bool is_taken(const struct collector *collector, enum session_sums sums)
+{
+	bool is_of_calls = sums == SUMS_LOCK_CALLS || sums == SUMS_LOCK_LENGTHS;
+
+	return !is_of_calls || !own_cost__was_off(collector->cost, TP_DETAIL_CALLS);
+}
+
+static void leave_out(void *context, const void *key, const void *value)
+{
+	(void)context;
+	(void)key;
+	(void)value;
+}
+
 static int take_sums(struct collector *collector, uint32_t epoch)
 {
 	static const session_sum_fn takers[NR_SUMS] = {
@@ -414,7 +443,8 @@ static int take_sums(struct collector *collector, uint32_t epoch)
 	int err = 0;
 
 	for (int i = 0; i < NR_SUMS && !err; i++)
-		err = session__take_sums(collector->session, i, epoch, takers[i], collector);
+		err = session__take_sums(collector->session, i, epoch, is_taken(collector, i) ? takers[i] : leave_out,
+					 collector);
 	return err;
 }
 
@@ -456,7 +486,8 @@ static void name_locks(struct collector *collector, const struct report *report,
 							     locks[i].owner_tid);
 		names__lock(collector->names, locks[i].tgid, locks[i].addr, locks[i].kind, locks[i].name,
 			    sizeof(locks[i].name));
-		stacks__fill(collector->stacks, &locks[i]);
+		if (!own_cost__was_off(collector->cost, TP_DETAIL_STACKS))
+			stacks__fill(collector->stacks, &locks[i]);
 	}
 }
 

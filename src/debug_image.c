@@ -23,17 +23,38 @@ static const char *section_name(Elf *elf, const GElf_Shdr *header)
 	return name ? name : "";
 }
 
-static bool starts_with(const char *name, const char *prefix)
+static bool is_one_of(const char *name, const char *const *names)
 {
-	return !strncmp(name, prefix, strlen(prefix));
+	while (*names && strcmp(name, *names))
+		names++;
+	return *names;
 }
 
-static bool is_wanted(Elf *elf, const GElf_Shdr *header)
+/* Of the debug sections those that lines and inlined functions are in: where variables lie is a quarter of all. */
+static bool tells_lines(const char *name)
+{
+	static const char *const names[] = {
+		".debug_info", ".debug_types", ".debug_abbrev", ".debug_line", ".debug_str", ".debug_line_str",
+		".debug_str_offsets", ".debug_addr", ".debug_ranges", ".debug_rnglists", ".gnu_debugaltlink", NULL,
+	};
+
+	return is_one_of(name, names);
+}
+
+static bool tells_frames(const char *name)
+{
+	static const char *const names[] = { ".eh_frame", ".eh_frame_hdr", ".debug_frame", NULL };
+
+	return is_one_of(name, names);
+}
+
+static bool is_wanted(const struct debug_image *image, Elf *elf, const GElf_Shdr *header)
 {
 	const char *name = section_name(elf, header);
 
-	return header->sh_type != SHT_NOBITS && !(header->sh_flags & SHF_ALLOC) &&
-	       (starts_with(name, ".debug_") || !strcmp(name, ".gnu_debugaltlink"));
+	if (header->sh_type == SHT_NOBITS)
+		return false;
+	return image->is_for_unwind ? tells_frames(name) : !(header->sh_flags & SHF_ALLOC) && tells_lines(name);
 }
 
 /* What is not there stays 0. */
@@ -60,15 +81,16 @@ static int copy_headers(struct debug_image *image, int fd)
 {
 	GElf_Ehdr header;
 	GElf_Shdr names_header;
-	size_t nr, names;
+	size_t nr, nr_parts, names;
 	Elf *elf = elf_begin(fd, ELF_C_READ, NULL);
 	int err = -ENODATA;
 
 	if (elf && elf_kind(elf) == ELF_K_ELF && gelf_getehdr(elf, &header) &&
-	    !elf_getshdrnum(elf, &nr) && nr <= UINT16_MAX && !elf_getshdrstrndx(elf, &names) &&
+	    !elf_getshdrnum(elf, &nr) && nr <= UINT16_MAX && !elf_getphdrnum(elf, &nr_parts) && nr_parts <= UINT16_MAX && !elf_getshdrstrndx(elf, &names) &&
 	    gelf_getshdr(elf_getscn(elf, names), &names_header) &&
 	    names_header.sh_size <= 1 << 20) {
 		copy(image, fd, 0, 4096);
+		copy(image, fd, header.e_phoff, nr_parts * sizeof(GElf_Phdr));
 		copy(image, fd, header.e_shoff, nr * sizeof(GElf_Shdr));
 		copy(image, fd, names_header.sh_offset, names_header.sh_size);
 		err = 0;
@@ -94,9 +116,9 @@ static int copy_sections(struct debug_image *image, int fd)
 
 		if (!gelf_getshdr(scn, &header))
 			continue;
-		if (starts_with(section_name(image->elf, &header), ".zdebug"))
+		if (!strncmp(section_name(image->elf, &header), ".zdebug", strlen(".zdebug")))
 			return -ENODATA;
-		if (!is_wanted(image->elf, &header))
+		if (!is_wanted(image, image->elf, &header))
 			continue;
 		if (header.sh_size > limit - sum)
 			return -EFBIG;
@@ -135,7 +157,7 @@ static void end_strings(struct debug_image *image)
 		Elf_Data *data;
 		char *bytes;
 
-		if (!gelf_getshdr(scn, &header) || !is_wanted(image->elf, &header) ||
+		if (!gelf_getshdr(scn, &header) || !is_wanted(image, image->elf, &header) ||
 		    !holds_strings(section_name(image->elf, &header)))
 			continue;
 		data = elf_rawdata(scn, NULL);
@@ -168,7 +190,7 @@ static int open_copy(struct debug_image *image, int fd)
 	if (!image->elf || elf_kind(image->elf) != ELF_K_ELF)
 		return -ENODATA;
 	err = copy_sections(image, fd);
-	if (err)
+	if (err || image->is_for_unwind)
 		return err;
 	image->dwarf = dwarf_begin_elf(image->elf, DWARF_C_READ, NULL);
 	if (!image->dwarf)
@@ -177,15 +199,25 @@ static int open_copy(struct debug_image *image, int fd)
 	return 0;
 }
 
-int debug_image__open(struct debug_image *image, int fd)
+static int open_for(struct debug_image *image, int fd, bool is_for_unwind)
 {
 	int err;
 
-	memset(image, 0, sizeof(*image));
+	*image = (struct debug_image){ .is_for_unwind = is_for_unwind };
 	err = open_copy(image, fd);
 	if (err)
 		debug_image__close(image);
 	return err;
+}
+
+int debug_image__open(struct debug_image *image, int fd)
+{
+	return open_for(image, fd, false);
+}
+
+int debug_image__open_unwind(struct debug_image *image, int fd)
+{
+	return open_for(image, fd, true);
 }
 
 void debug_image__close(struct debug_image *image)

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause) */
 /*
- * The debug sections of an ELF file in memory of our own, for libdw. The file may change or shrink
- * while it is read (a mapping of it would be fatal then), and a string at the end of a section may
- * lack its end, which libdw does not look for: behind the copy there is always a NUL.
+ * Sections of an ELF file in memory of our own, for libdw. The file may change or shrink while it is
+ * read (a mapping of it would be fatal then), and a string at the end of a section may lack its end,
+ * which libdw does not look for: behind the copy there is always a NUL.
  */
 #ifndef THREADPROF_DEBUG_IMAGE_H
 #define THREADPROF_DEBUG_IMAGE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,13 +21,19 @@ struct debug_image {
 	char *base; /* the file; only what libdw needs was read, the rest takes no memory */
 	size_t size;
 	uint64_t used; /* of DEBUG_IMAGE_MAX */
+	bool is_for_unwind;
 	Elf *elf;
-	Dwarf *dwarf;
+	Dwarf *dwarf; /* NULL: not for source lines */
 };
 
-/* -ENODATA if the file has no debug data that can be used, -EFBIG, -ENOMEM, or 0. One thread only.
+/*
+ * What tells source lines and inlined functions. -ENODATA if the file has no debug data that can be used, -EFBIG,
+ * -ENOMEM, or 0. One thread only.
  */
 int debug_image__open(struct debug_image *image, int fd);
+
+/* What tells how to unwind stacks; the same errors. */
+int debug_image__open_unwind(struct debug_image *image, int fd);
 
 /* Also for one that was not opened, but is all 0. */
 void debug_image__close(struct debug_image *image);

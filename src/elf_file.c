@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "debug_image.h"
+
 /* Targets with many processes map the same files: each is opened once for all of them. */
 static struct elf_file *files;
 static size_t nr_files;
@@ -109,6 +111,11 @@ close:
 	return err;
 }
 
+void elf_file__hold(struct elf_file *file)
+{
+	file->users++;
+}
+
 void elf_file__put(struct elf_file *file)
 {
 	struct elf_file **link = &files;
@@ -122,6 +129,9 @@ void elf_file__put(struct elf_file *file)
 	for (int kind = 0; kind < ELF_NR_KINDS; kind++)
 		symbol_table__clear(&file->tables[kind]);
 	source_lines__free(file->lines);
+	if (file->frames)
+		debug_image__close(file->frames);
+	free(file->frames);
 	if (file->debug_fd >= 0)
 		close(file->debug_fd);
 	close(file->fd);
@@ -213,6 +223,24 @@ bool elf_file__find(const struct elf_file *file, const char *name, uint64_t *add
 {
 	return symbol_table__find(file->fd, true, name, addr, size) ||
 	       symbol_table__find(file->fd, false, name, addr, size);
+}
+
+static void load_frames(struct elf_file *file)
+{
+	file->frames_tried = true;
+	file->frames = calloc(1, sizeof(*file->frames));
+	if (!file->frames || !debug_image__open_unwind(file->frames, file->fd))
+		return;
+	free(file->frames);
+	file->frames = NULL;
+}
+
+/* Where sections don't tell where the tables are, libdw finds them, and reads all that is behind them. */
+Elf *elf_file__frames(struct elf_file *file)
+{
+	if (!file->frames_tried)
+		load_frames(file);
+	return file->frames ? elf_begin(-1, ELF_C_READ, file->frames->elf) : elf_begin(file->fd, ELF_C_READ, NULL);
 }
 
 struct source_lines *elf_file__lines(struct elf_file *file, const struct elf_place *place)

@@ -39,6 +39,8 @@ enum elf_kind {
 	ELF_NR_KINDS,
 };
 
+struct debug_image;
+
 struct elf_file {
 	struct elf_file *next;
 	unsigned int users;
@@ -46,6 +48,7 @@ struct elf_file {
 	int debug_fd; /* -1: none, or not looked for yet */
 	bool debug_tried;
 	bool lines_tried;
+	bool frames_tried;
 	bool table_tried[ELF_NR_KINDS];
 	dev_t dev;
 	ino_t ino;
@@ -56,14 +59,17 @@ struct elf_file {
 	struct elf_debug debug;
 	struct symbol_table tables[ELF_NR_KINDS];
 	struct source_lines *lines;
+	struct debug_image *frames; /* how to unwind stacks; NULL: not asked for yet, or not in memory of ours */
 };
 
 /*
  * The ELF file that @fd, which is taken over, reads. Files are shared by all who ask for the same
  * one. -EINVAL if it is no ELF file, -EMFILE above ELF_FILES_MAX, -ENOMEM, or 0. One thread only.
+ * Known until it is put as often as it was got or held.
  */
 int elf_file__get(int fd, struct elf_file **out);
 void elf_file__put(struct elf_file *file);
+void elf_file__hold(struct elf_file *file);
 
 /* What was added to the file's addresses where it is mapped as in @map; false: no part of it fits.
  */
@@ -84,5 +90,11 @@ bool elf_file__find(const struct elf_file *file, const char *name, uint64_t *add
 
 /* The file's line table, or NULL: kept by the file. */
 struct source_lines *elf_file__lines(struct elf_file *file, const struct elf_place *place);
+
+/*
+ * What libdw needs to unwind stacks through this file: to be given back by elf_end() while the file is held. NULL where
+ * it cannot be read.
+ */
+Elf *elf_file__frames(struct elf_file *file);
 
 #endif /* THREADPROF_ELF_FILE_H */

@@ -58,6 +58,7 @@ struct lock_probes {
 	size_t capacity;
 	size_t nr_left_out; /* beyond MAX_PROCESSES */
 	bool tripped;
+	bool paused; /* for the sake of --max-overhead; the guard is not in force */
 	uint64_t filter_due_ns;
 	uint64_t calls_before; /* the interval */
 	uint64_t rate_since_ns;
@@ -278,32 +279,53 @@ static void look_at(struct lock_probes *probes, struct probed *probed, uint64_t 
 
 /* --- the guard --- */
 
-void lock_probes__detach(struct lock_probes *probes)
+/* All links of all processes, which have none then; NULL without memory, or where there are none. */
+static int *collect_links(struct lock_probes *probes, size_t *nr)
 {
-	size_t nr = 0;
+	size_t count = 0;
+	int *links;
+
+	for (size_t i = 0; i < probes->nr; i++)
+		count += probes->list[i]->nr_links;
+	*nr = 0;
+	links = count ? calloc(count, sizeof(*links)) : NULL;
+	for (size_t i = 0; i < probes->nr && links; i++) {
+		struct probed *probed = probes->list[i];
+
+		memcpy(links + *nr, probed->links, probed->nr_links * sizeof(*links));
+		*nr += probed->nr_links;
+		probed->nr_links = 0;
+		probed->nr_files = 0;
+	}
+	return links;
+}
+
+/* All at once, for each takes its time. @later: nobody waits until they are gone. */
+static void take_away(struct lock_probes *probes, bool later)
+{
+	size_t nr;
 	int *links;
 
 	if (probes->programs.guard)
 		probes->programs.guard->on = 0;
-	for (size_t i = 0; i < probes->nr; i++)
-		nr += probes->list[i]->nr_links;
-	links = calloc(nr ? nr : 1, sizeof(*links));
-	nr = 0;
-	for (size_t i = 0; i < probes->nr; i++) {
-		struct probed *probed = probes->list[i];
-
-		if (links) {
-			memcpy(links + nr, probed->links, probed->nr_links * sizeof(*links));
-			nr += probed->nr_links;
-		} else {
-			uprobe__close(probed->links, probed->nr_links);
-		}
-		free(probed);
+	links = collect_links(probes, &nr);
+	if (later && links) {
+		uprobe__close_all_later(links, nr);
+		return;
 	}
-	probes->nr = 0;
 	if (links)
 		uprobe__close(links, nr);
 	free(links);
+	for (size_t i = 0; i < probes->nr; i++)
+		close_links(probes->list[i]);
+}
+
+void lock_probes__detach(struct lock_probes *probes)
+{
+	take_away(probes, false);
+	for (size_t i = 0; i < probes->nr; i++)
+		free(probes->list[i]);
+	probes->nr = 0;
 }
 
 static void trip(struct lock_probes *probes)
@@ -321,6 +343,42 @@ static void trip(struct lock_probes *probes)
 	gone_ns = clock__now_ns();
 	log__debug("the probes were gone %s after the guard had tripped, of which detaching took %s",
 		   DURATION(gone_ns - guard->tripped_ns), DURATION(gone_ns - begin_ns));
+}
+
+/* They could never be put in, or the guard has put an end to them. */
+static bool are_over(const struct lock_probes *probes)
+{
+	return probes->err || probes->tripped || probes->programs.guard->tripped_ns;
+}
+
+static bool any_links(const struct lock_probes *probes)
+{
+	for (size_t i = 0; i < probes->nr; i++) {
+		if (probes->list[i]->nr_links)
+			return true;
+	}
+	return false;
+}
+
+bool lock_probes__are_in(const struct lock_probes *probes)
+{
+	return !are_over(probes) && (probes->paused || any_links(probes));
+}
+
+void lock_probes__pause(struct lock_probes *probes, bool is_paused, uint64_t now_ns)
+{
+	struct tp_lock_guard *guard = probes->programs.guard;
+
+	if (are_over(probes) || is_paused == probes->paused)
+		return;
+	probes->paused = is_paused;
+	guard->on = !is_paused;
+	/* A call that has begun before may end unseen. */
+	guard->since_ns = now_ns;
+	if (is_paused)
+		take_away(probes, true); /* the ring buffer fills up meanwhile */
+	for (size_t i = 0; i < probes->nr && !is_paused; i++)
+		probes->list[i]->due_ns = now_ns;
 }
 
 static void look_for_filters(struct lock_probes *probes, uint64_t now_ns)
@@ -341,7 +399,7 @@ void lock_probes__run(struct lock_probes *probes, uint64_t now_ns)
 	if (probes->err || probes->tripped)
 		return;
 	look_for_filters(probes, now_ns);
-	for (size_t i = 0; i < probes->nr && !guard->tripped_ns; i++) {
+	for (size_t i = 0; i < probes->nr && !guard->tripped_ns && !probes->paused; i++) {
 		struct probed *probed = probes->list[i];
 
 		if (probed->due_ns <= now_ns)
@@ -390,6 +448,13 @@ static void say(struct lock_probes *probes, const char **remedy)
 		return;
 	}
 	probes->reason[0] = '\0';
+	if (probes->paused) {
+		*remedy = "a higher --max-overhead";
+		snprintf(probes->reason, sizeof(probes->reason),
+			 "the probes on lock functions are taken away as long as measuring costs more than %s of a CPU",
+			 PERCENT(probes->max_ratio, 1));
+		return;
+	}
 	refused = count_refused(probes, &reason, remedy, &tgid);
 	if (refused > 1 || (refused && probes->nr > refused))
 		snprintf(probes->reason, sizeof(probes->reason),
@@ -428,15 +493,12 @@ bool lock_probes__feature(struct lock_probes *probes, struct report_feature *fea
 void lock_probes__report(struct lock_probes *probes, struct report *report)
 {
 	uint64_t calls = probes->programs.guard ? probes->programs.guard->calls : 0;
-	bool are_in = false;
 	const char *remedy;
 
-	for (size_t i = 0; i < probes->nr; i++)
-		are_in |= probes->list[i]->nr_links > 0;
 	say(probes, &remedy);
 	report->lock_probes = (struct report_lock_probes){
 		.are_asked_for = true,
-		.are_in = are_in,
+		.are_in = any_links(probes),
 		.calls = calls - probes->calls_before,
 		.call_cost_ns = probes->call_cost_ns,
 		.cost_ns = (calls - probes->calls_before) * probes->call_cost_ns,

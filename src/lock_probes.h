@@ -33,6 +33,15 @@ void lock_probes__on_exit(struct lock_probes *probes, uint32_t tgid);
 /* To be called many times a second: takes all probes away if they cost too much; puts those in that are due. */
 void lock_probes__run(struct lock_probes *probes, uint64_t now_ns);
 
+/* Are there any, or would there be some if they were not paused? */
+bool lock_probes__are_in(const struct lock_probes *probes);
+
+/*
+ * Takes all probes away for some time, as long as measuring costs too much (not the probes alone, for which there is
+ * the guard); false: puts them in again. No effect once the guard has taken them away.
+ */
+void lock_probes__pause(struct lock_probes *probes, bool is_paused, uint64_t now_ns);
+
 /* True if what is to be said has changed since the last call. @feature refers to @probes. */
 bool lock_probes__feature(struct lock_probes *probes, struct report_feature *feature);
 

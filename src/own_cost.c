@@ -130,6 +130,21 @@ void own_cost__change(struct own_cost *cost, struct report_feature *feature)
 	feature->remedy = "a larger --max-overhead";
 }
 
+void own_cost__set_possible(struct own_cost *cost, enum tp_detail detail, bool is_possible)
+{
+	budget__set_possible(&cost->budget, detail, is_possible);
+}
+
+bool own_cost__is_off(const struct own_cost *cost, enum tp_detail detail)
+{
+	return cost->budget.all & ~cost->budget.details & 1U << detail;
+}
+
+bool own_cost__was_off(const struct own_cost *cost, enum tp_detail detail)
+{
+	return cost->details_off & 1U << detail;
+}
+
 /* What was off for a part of the interval is not known of the interval. */
 static void take_out(uint32_t off, struct report *report)
 {

@@ -28,6 +28,14 @@ bool own_cost__tick(struct own_cost *cost, uint64_t now_ns);
 /* The detail that has just changed, and why; the strings are valid until the next tick. */
 void own_cost__change(struct own_cost *cost, struct report_feature *feature);
 
+/* Whether others let a detail be measured at all; where they don't, the budget has nothing to switch. */
+void own_cost__set_possible(struct own_cost *cost, enum tp_detail detail, bool is_possible);
+
+/* Is it switched off for the budget's sake? */
+bool own_cost__is_off(const struct own_cost *cost, enum tp_detail detail);
+/* … or was it at some time in the interval? Then what it told is not known of the interval. */
+bool own_cost__was_off(const struct own_cost *cost, enum tp_detail detail);
+
 /* The interval of @report ends: fills in its cost, and takes out what was off in it. */
 void own_cost__report(struct own_cost *cost, struct report *report);
 

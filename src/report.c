@@ -34,6 +34,8 @@ const char *tp_lock_kind_name(uint32_t kind)
 }
 
 const char *const tp_detail_names[TP_NR_DETAILS] = {
+	[TP_DETAIL_STACKS] = "stacks",
+	[TP_DETAIL_CALLS] = "lock_calls",
 	[TP_DETAIL_BREAKDOWN] = "request_breakdown",
 	[TP_DETAIL_WAITS] = "peers_and_files",
 	[TP_DETAIL_THIEVES] = "cpu_thieves",

@@ -444,13 +444,14 @@ int session__add_target(struct session *session, uint32_t tgid)
 }
 
 /*
- * All of the buffer is mapped, twice, and counts as memory of ours: not before everything is loaded, which takes
- * as much for the kernel's types and gives it back.
+ * All of the buffer is mapped and counts as memory of ours: not before everything is loaded, which takes as much
+ * for the kernel's types and gives it back.
  */
 static int map_ring(struct session *session)
 {
-	session->ring = ring_buffer__new(bpf_map__fd(session->skel->maps.events), on_record, session, NULL);
-	return session->ring ? 0 : log__fail(-errno, "cannot map the ring buffer: %s", strerror(errno));
+	int err = ring__new(session->skel->maps.events, on_record, session, &session->ring);
+
+	return err ? log__fail(err, "cannot map the ring buffer: %s", strerror(-err)) : 0;
 }
 
 int session__activate(struct session *session)
@@ -472,13 +473,13 @@ int session__drain(struct session *session, session_record_fn fn, void *context)
 	session->fn = fn;
 	session->context = context;
 	session->nr_drained = 0;
-	err = ring_buffer__consume(session->ring);
+	err = ring__drain(session->ring);
 	return err == STOP_DRAINING ? MAX_DRAINED : err;
 }
 
 int session__poll_fd(const struct session *session)
 {
-	return ring_buffer__epoll_fd(session->ring);
+	return bpf_map__fd(session->skel->maps.events);
 }
 
 /* Splits what an iterator wrote into records; a record may lie across two reads. */
@@ -553,7 +554,7 @@ void session__free(struct session *session)
 	if (!session)
 		return;
 	/* The ring buffer maps memory of the map: it goes first. */
-	ring_buffer__free(session->ring);
+	ring__free(session->ring);
 	threadprof_bpf__destroy(session->skel);
 	if (session->exit_event >= 0)
 		close(session->exit_event);

@@ -183,7 +183,7 @@ void session__set_lock_ranges(struct session *session, const struct tp_range *ra
 uint64_t session__map_bytes(const struct session *session);
 void session__each_program(const struct session *session, program_fn fn, void *context);
 
-/* Which details are measured: bits of enum tp_detail. */
+/* The details that this session can measure, and which of them are measured: bits of enum tp_detail. */
 uint32_t session__details(const struct session *session);
 void session__set_details(struct session *session, uint32_t details);
 

@@ -6,12 +6,13 @@
 #include <bpf/libbpf.h>
 
 #include "probes.h"
+#include "ring.h"
 #include "session.h"
 #include "threadprof.skel.h"
 
 struct session {
 	struct threadprof_bpf *skel;
-	struct ring_buffer *ring;
+	struct ring *ring;
 	enum session_way way;
 	enum session_sys_exit sys_exit;
 	int exit_event; /* a descriptor, not attached to yet; negative errno: there is none */

@@ -265,7 +265,17 @@ void session__each_program(const struct session *session, program_fn fn, void *c
 
 uint32_t session__details(const struct session *session)
 {
-	return session->skel->data->details;
+	uint32_t details = TP_ALL_DETAILS;
+
+	if (!session__has(session, SESSION_REQUESTS))
+		details &= ~(1U << TP_DETAIL_STACKS | 1U << TP_DETAIL_BREAKDOWN);
+	if (!session->skel->rodata->counts_locks && !session->stacks_of_all)
+		details &= ~(1U << TP_DETAIL_STACKS);
+	if (!session__has(session, SESSION_LOCK_CALLS))
+		details &= ~(1U << TP_DETAIL_CALLS);
+	if (!session__has(session, SESSION_MIGRATE))
+		details &= ~(1U << TP_DETAIL_THIEVES);
+	return details;
 }
 
 void session__set_details(struct session *session, uint32_t details)

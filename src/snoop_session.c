@@ -15,6 +15,7 @@
 #include "object_cost.h"
 #include "pidns.h"
 #include "probes.h"
+#include "ring.h"
 #include "skipped_runs.h"
 #include "snoop.skel.h"
 
@@ -24,7 +25,7 @@
 
 struct snoop_session {
 	struct snoop_bpf *skel;
-	struct ring_buffer *ring;
+	struct ring *ring;
 	snoop_record_fn fn; /* of the drain that runs */
 	void *context;
 };
@@ -76,10 +77,8 @@ static int load(struct snoop_session *session, const struct snoop_session_config
 	err = snoop_bpf__load(skel);
 	if (err)
 		return probes__explain_load(err);
-	session->ring = ring_buffer__new(bpf_map__fd(skel->maps.events), on_record, session, NULL);
-	if (!session->ring)
-		return log__fail(-errno, "cannot map the ring buffer: %s", strerror(errno));
-	return 0;
+	err = ring__new(skel->maps.events, on_record, session, &session->ring);
+	return err ? log__fail(err, "cannot map the ring buffer: %s", strerror(-err)) : 0;
 }
 
 int snoop_session__open(const struct snoop_session_config *config, struct snoop_session **out)
@@ -151,12 +150,12 @@ int snoop_session__drain(struct snoop_session *session, snoop_record_fn fn, void
 {
 	session->fn = fn;
 	session->context = context;
-	return ring_buffer__consume(session->ring);
+	return ring__drain(session->ring);
 }
 
 int snoop_session__poll_fd(const struct snoop_session *session)
 {
-	return ring_buffer__epoll_fd(session->ring);
+	return bpf_map__fd(session->skel->maps.events);
 }
 
 void snoop_session__read_losses(const struct snoop_session *session,
@@ -191,7 +190,7 @@ void snoop_session__free(struct snoop_session *session)
 {
 	if (!session)
 		return;
-	ring_buffer__free(session->ring);
+	ring__free(session->ring);
 	snoop_bpf__destroy(session->skel);
 	free(session);
 }

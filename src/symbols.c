@@ -488,7 +488,7 @@ void symbols__each_module(struct symbols *symbols, symbols_module_fn fn, void *c
 		module_extent(elf, bias, &start, &end);
 		if (start >= end || map->start < start || map->start >= end)
 			continue;
-		fn(context, maps__basename(maps->files[map->file].path), elf->fd, start, end);
+		fn(context, maps__basename(maps->files[map->file].path), elf, start, end);
 		last_end = end;
 	}
 }

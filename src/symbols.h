@@ -71,17 +71,14 @@ int symbols__function(struct symbols *symbols, uint64_t pc, struct symbols_frame
 /* The file name of the program or library that @pc is in; "": in none. Valid until the next call of any of these. */
 const char *symbols__module(struct symbols *symbols, uint64_t pc);
 
-/*
- * Calls @fn for each program and library that is mapped, with its file (@fd stays ours) and where its addresses
- * begin and end in the process.
- */
-typedef void (*symbols_module_fn)(void *context, const char *name, int fd, uint64_t start, uint64_t end);
+struct elf_file;
+
+/* Calls @fn for each program and library that is mapped, with where its addresses begin and end in the process. */
+typedef void (*symbols_module_fn)(void *context, const char *name, struct elf_file *elf, uint64_t start, uint64_t end);
 void symbols__each_module(struct symbols *symbols, symbols_module_fn fn, void *context);
 
 /* Changes when the mappings have changed. */
 uint64_t symbols__version(const struct symbols *symbols);
-
-struct elf_file;
 
 /* A program or library whose code is mapped. Valid during the call only. */
 struct symbols_code_file {

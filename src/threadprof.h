@@ -56,6 +56,8 @@ enum tp_loss {
  * much (--max-overhead). Bits of the variable details.
  */
 enum tp_detail {
+	TP_DETAIL_STACKS,    /* where in the program threads wait */
+	TP_DETAIL_CALLS,     /* calls of lock functions, where --locks=uprobe asks for them */
 	TP_DETAIL_BREAKDOWN, /* what each request's time went to */
 	TP_DETAIL_WAITS,     /* which peers and files threads wait for */
 	TP_DETAIL_THIEVES,   /* who takes the CPU that threads wait for */
@@ -372,6 +374,7 @@ struct tp_lock_guard {
 	__u64 paid_until_ns;
 	__u64 calls; /* since the start */
 	__u64 tripped_ns; /* when it was too much; 0: never */
+	__u64 since_ns; /* a call that began before may have ended unseen */
 	__u32 own_tgid; /* threadprof's, while it measures what a call costs; else 0 */
 	__u32 on;
 };
@@ -467,6 +470,6 @@ TP_ASSERT_SIZE(struct tp_rec_stack, 336 + TP_STACK_BYTES);
 TP_ASSERT_SIZE(struct tp_lock, 40);
 TP_ASSERT_SIZE(struct tp_lock_calls, 64);
 TP_ASSERT_SIZE(struct tp_lock_length_key, 32);
-TP_ASSERT_SIZE(struct tp_lock_guard, 40);
+TP_ASSERT_SIZE(struct tp_lock_guard, 48);
 
 #endif /* THREADPROF_H */

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause)
 #include "unwind.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <elfutils/libdwfl.h>
+
+#include "elf_file.h"
 
 #if defined(__x86_64__)
 #define REG_SP 7
@@ -25,28 +25,21 @@ struct unwinder {
 	const struct tp_rec_stack *rec; /* of the walk that goes on */
 	uint64_t *pcs;
 	size_t nr;
+	struct elf_file *files[ELF_FILES_MAX]; /* of the modules, held */
+	size_t nr_files;
 };
 
 /* --- modules --- */
 
-/* Read, never mapped: a file that shrinks meanwhile must not kill us. */
+/* Memory of the file's, or what reads it: no descriptor is the library's. */
 static int find_elf(Dwfl_Module *module, void **user, const char *name, Dwarf_Addr base, char **file_name, Elf **elf)
 {
-	int fd = (int)(intptr_t)*user - 1;
-
 	(void)module;
 	(void)name;
 	(void)base;
 	(void)file_name;
-	if (fd < 0)
-		return -1;
-	*user = NULL; /* the descriptor is the library's from here on */
-	*elf = elf_begin(fd, ELF_C_READ, NULL);
-	if (!*elf) {
-		close(fd);
-		return -1;
-	}
-	return fd;
+	*elf = *user ? elf_file__frames(*user) : NULL;
+	return -1;
 }
 
 /* The tables that unwinding needs are in the program itself. */
@@ -69,7 +62,7 @@ static const Dwfl_Callbacks module_callbacks = {
 	.find_debuginfo = find_no_debuginfo,
 };
 
-static void report_module(void *context, const char *name, int fd, uint64_t start, uint64_t end)
+static void report_module(void *context, const char *name, struct elf_file *elf, uint64_t start, uint64_t end)
 {
 	struct unwinder *unwinder = context;
 	Dwfl_Module *module = dwfl_report_module(unwinder->dwfl, name, start, end);
@@ -78,20 +71,11 @@ static void report_module(void *context, const char *name, int fd, uint64_t star
 	if (!module)
 		return;
 	dwfl_module_info(module, &user, NULL, NULL, NULL, NULL, NULL, NULL);
-	if (!*user)
-		*user = (void *)(intptr_t)(fcntl(fd, F_DUPFD_CLOEXEC, 3) + 1);
-}
-
-static int close_unused(Dwfl_Module *module, void **user, const char *name, Dwarf_Addr base, void *context)
-{
-	(void)module;
-	(void)name;
-	(void)base;
-	(void)context;
-	if (*user)
-		close((int)(intptr_t)*user - 1);
-	*user = NULL;
-	return DWARF_CB_OK;
+	if (*user || unwinder->nr_files == ELF_FILES_MAX)
+		return;
+	elf_file__hold(elf);
+	unwinder->files[unwinder->nr_files++] = elf;
+	*user = elf;
 }
 
 /* --- the thread as it was when its stack was copied --- */
@@ -180,8 +164,10 @@ void unwinder__free(struct unwinder *unwinder)
 {
 	if (!unwinder)
 		return;
-	dwfl_getmodules(unwinder->dwfl, close_unused, NULL, 0);
+	/* It gives back what it got of the files. */
 	dwfl_end(unwinder->dwfl);
+	for (size_t i = 0; i < unwinder->nr_files; i++)
+		elf_file__put(unwinder->files[i]);
 	free(unwinder);
 }
 

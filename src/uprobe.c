@@ -197,3 +197,35 @@ void uprobe__close_later(const int *fds, size_t nr)
 			pthread_detach(thread);
 	}
 }
+
+struct closing {
+	int *fds;
+	size_t nr;
+};
+
+static void *close_all(void *context)
+{
+	struct closing *closing = context;
+
+	uprobe__close(closing->fds, closing->nr);
+	free(closing->fds);
+	free(closing);
+	return NULL;
+}
+
+void uprobe__close_all_later(int *fds, size_t nr)
+{
+	struct closing *closing = malloc(sizeof(*closing));
+	pthread_t thread;
+
+	if (closing) {
+		*closing = (struct closing){ .fds = fds, .nr = nr };
+		if (!pthread_create(&thread, NULL, close_all, closing)) {
+			pthread_detach(thread);
+			return;
+		}
+		free(closing);
+	}
+	uprobe__close(fds, nr);
+	free(fds);
+}

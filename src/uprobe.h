@@ -48,4 +48,7 @@ void uprobe__close(const int *fds, size_t nr);
 /* The same without waiting: for those of a process that has ended. */
 void uprobe__close_later(const int *fds, size_t nr);
 
+/* The same for any number of them; frees @fds. */
+void uprobe__close_all_later(int *fds, size_t nr);
+
 #endif /* THREADPROF_UPROBE_H */

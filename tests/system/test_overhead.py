@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause)
 """What threadprof says of its own cost, and the budget that it keeps to."""
+import json
 import os
+import signal
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import tp
 from tp import test
 
-DETAILS = ["request_breakdown", "peers_and_files", "cpu_thieves"]
+DETAILS = ["stacks", "lock_calls", "request_breakdown", "peers_and_files", "cpu_thieves"]
 
 
 def run_load(seconds, *options):
@@ -35,26 +37,92 @@ def cost():
         tp.assert_equal("switched_off", overhead["switched_off"], [])
 
 
+def features_of(records, state):
+    return [r for r in records if r["type"] == "feature" and r["state"] == state and r["name"] in DETAILS]
+
+
+def run_over_budget():
+    """A load until all that may go is off, then waits for locks; the truth of both."""
+    load = tp.Workload("load", "--seconds", "20", "--busy", "8")
+    locks = tp.Workload("locks", "--rounds", "4")
+    profiler = tp.Threadprof("-p", "%d,%d" % (load.pid, locks.pid), "-i", "1", "--max-overhead", "0.1",
+                             "--locks=uprobe")
+    truth = load.run(), locks.run()
+    report = profiler.stop()
+    load.end()
+    locks.end()
+    return truth + (report,)
+
+
 @test("over the budget, details go off in order, and the counts stay exact")
 def budget():
-    truth, report = run_load(12, "-i", "1", "--max-overhead", "0.1")
+    truth, waited, report = run_over_budget()
     tp.assert_equal("requests.count", report.total("requests.count"), truth["requests"])
     tp.assert_equal("latencies", sum(i["requests"]["latency_ns"]["count"] for i in report.intervals),
                     truth["requests"])
     tp.assert_no_loss(report)
     tp.assert_states_add_up(report)
-    features = [r for r in report.records if r["type"] == "feature"]
-    off = [f["name"] for f in features if f["state"] == "off" and f["name"] in DETAILS]
-    tp.assert_equal("features that went off", off, DETAILS)
-    for feature in features:
-        if feature["name"] in off and feature["state"] == "off":
-            tp.assert_true("%s: %r" % (feature["name"], feature["reason"]), "may take 0.1 %" in feature["reason"])
-            tp.assert_true("a remedy", "--max-overhead" in feature["remedy"])
+    off = features_of(report.records, "off")
+    tp.assert_equal("features that went off", [f["name"] for f in off], DETAILS)
+    for feature in off:
+        tp.assert_true("%s: %r" % (feature["name"], feature["reason"]), "may take 0.1 %" in feature["reason"])
+        tp.assert_true("a remedy", "--max-overhead" in feature["remedy"])
     last = report.intervals[-1]
     tp.assert_equal("switched_off", last["overhead"]["switched_off"], DETAILS)
     tp.assert_equal("breakdown", set(last["requests"]["breakdown_ns"].values()), {None})
     for name in ("peers", "files", "stolen_cpu"):
         tp.assert_equal(name, last[name], None)
+    tp.assert_equal("probes are in", last["lock_probes"]["active"], False)
+    tp.assert_true("the reason", "--max-overhead" in str(last["lock_probes"]["reason"]) or
+                   "measuring costs more" in str(last["lock_probes"]["reason"]))
+    assert_plain_waits(waited, report)
+
+
+def assert_plain_waits(truth, report):
+    """What the scheduler sees of locks, and neither where it was nor the calls."""
+    seen = {int(lock["addr"], 16): lock for i in report.intervals for lock in i["locks"] if lock["waits"]}
+    plain = next(t for t in truth["locks"] if t["name"] == "plain_lock")
+    lock = seen.get(int(plain["addr"], 16)) or {}
+    tp.assert_at_least("waits", lock.get("waits"), 1)
+    for name in ("site", "stack", "acquisitions", "contended"):
+        tp.assert_equal(name, lock.get(name), None)
+
+
+def records_of(profiler):
+    """Those that are written to their end."""
+    return [json.loads(line) for line in profiler.lines() if line.endswith("}")]
+
+
+def is_back(profiler, detail):
+    """For a whole interval, for what was off in a part of one is not told."""
+    records = records_of(profiler)
+    again = [i for i, r in enumerate(records) if r["type"] == "feature" and r["name"] == detail and r["state"] == "on"]
+    return again and any(r["type"] == "interval" and detail not in r["overhead"]["switched_off"]
+                         for r in records[again[-1]:])
+
+
+@test("what went off comes back when there is room: probes on lock functions see every call again")
+def comes_back():
+    load = tp.Workload("load", "--seconds", "100", "--busy", "8")
+    locks = tp.Workload("locks", "--rounds", "2", "--quick", "5")
+    profiler = tp.Threadprof("-p", "%d,%d" % (load.pid, locks.pid), "-i", "2", "--max-overhead", "2",
+                             "--locks=uprobe")
+    load.go()
+    tp.wait_until(lambda: "lock_calls is off" in profiler.errors(), what="the end of lock_calls")
+    tp.stop_process(load.process, signal.SIGKILL)
+    tp.wait_until(lambda: is_back(profiler, "lock_calls"), what="the return of lock_calls")
+    truth = locks.run()
+    report = profiler.stop()
+    locks.end()
+    off = [f["name"] for f in features_of(report.records, "off")]
+    tp.assert_equal("went off", off[:2], DETAILS[:2])
+    back = [f["name"] for f in features_of(report.records, "on") if f["name"] in off]
+    tp.assert_equal("came back, the last one first", back[:len(off) - 1], off[:0:-1])
+    for t in truth["locks"]:
+        acquired = [lock["acquisitions"] for i in report.intervals for lock in i["locks"]
+                    if int(lock["addr"], 16) == int(t["addr"], 16)]
+        tp.assert_equal("%s: acquisitions" % t["name"], sum(a or 0 for a in acquired), t["acquisitions"])
+    tp.assert_equal("lost calls", report.lost()["lock_calls"], 0)
 
 
 @test("within the budget, nothing goes off")

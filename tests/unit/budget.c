@@ -130,6 +130,54 @@ static void leaves_off_what_nobody_has(void **state)
 	assert_int_equal(budget.details, ALL & WITHOUT(0));
 }
 
+/* No step is lost on what others have taken away meanwhile. */
+static void passes_over_what_is_gone(void **state)
+{
+	struct budget budget;
+
+	(void)state;
+	budget__init(&budget, 0.05, ALL);
+	budget__set_possible(&budget, 1, false);
+	assert_int_equal(budget.details, ALL & WITHOUT(1));
+	until_change(&budget, 0.06);
+	assert_int_equal(budget.details, ALL & WITHOUT(0) & WITHOUT(1));
+	until_change(&budget, 0.06);
+	assert_int_equal(budget.details, ALL & WITHOUT(0) & WITHOUT(1) & WITHOUT(2));
+	until_change(&budget, 0);
+	until_change(&budget, 0);
+	assert_int_equal(budget.details, ALL & WITHOUT(1));
+	assert_int_equal(measure(&budget, 0, MANY), 0);
+}
+
+static void what_went_for_good_does_not_come_back(void **state)
+{
+	struct budget budget;
+
+	(void)state;
+	budget__init(&budget, 0.05, ALL);
+	until_change(&budget, 0.06);
+	until_change(&budget, 0.06);
+	budget__set_possible(&budget, 1, false);
+	until_change(&budget, 0);
+	assert_int_equal(budget.details, ALL & WITHOUT(1));
+	assert_int_equal(measure(&budget, 0, MANY), 0);
+}
+
+/* It is on as soon as others have it again, and a step like any other. */
+static void what_others_have_again_is_a_step(void **state)
+{
+	struct budget budget;
+
+	(void)state;
+	budget__init(&budget, 0.05, ALL);
+	budget__set_possible(&budget, 1, false);
+	until_change(&budget, 0.06);
+	budget__set_possible(&budget, 1, true);
+	assert_int_equal(budget.details, ALL & WITHOUT(0));
+	until_change(&budget, 0.06);
+	assert_int_equal(budget.details, ALL & WITHOUT(0) & WITHOUT(1));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -140,6 +188,9 @@ int main(void)
 		cmocka_unit_test(needs_room_to_come_back),
 		cmocka_unit_test(waits_longer_the_next_time),
 		cmocka_unit_test(leaves_off_what_nobody_has),
+		cmocka_unit_test(passes_over_what_is_gone),
+		cmocka_unit_test(what_went_for_good_does_not_come_back),
+		cmocka_unit_test(what_others_have_again_is_a_step),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
