@@ -86,7 +86,8 @@ static int copy_headers(struct debug_image *image, int fd)
 	int err = -ENODATA;
 
 	if (elf && elf_kind(elf) == ELF_K_ELF && gelf_getehdr(elf, &header) &&
-	    !elf_getshdrnum(elf, &nr) && nr <= UINT16_MAX && !elf_getphdrnum(elf, &nr_parts) && nr_parts <= UINT16_MAX && !elf_getshdrstrndx(elf, &names) &&
+	    !elf_getshdrnum(elf, &nr) && nr <= UINT16_MAX && !elf_getphdrnum(elf, &nr_parts) &&
+	    nr_parts <= UINT16_MAX && !elf_getshdrstrndx(elf, &names) &&
 	    gelf_getshdr(elf_getscn(elf, names), &names_header) &&
 	    names_header.sh_size <= 1 << 20) {
 		copy(image, fd, 0, 4096);

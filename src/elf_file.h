@@ -92,8 +92,8 @@ bool elf_file__find(const struct elf_file *file, const char *name, uint64_t *add
 struct source_lines *elf_file__lines(struct elf_file *file, const struct elf_place *place);
 
 /*
- * What libdw needs to unwind stacks through this file: to be given back by elf_end() while the file is held. NULL where
- * it cannot be read.
+ * What libdw needs to unwind stacks through this file: to be given back by elf_end() while the file is held.
+ * NULL where it cannot be read.
  */
 Elf *elf_file__frames(struct elf_file *file);
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause)
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,11 +36,25 @@ static int run_check(int argc, char **argv)
 	return check__run(&options) ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+/*
+ * Tables of programs and libraries come and go, in a thread of their own: what is free goes back to the system, large
+ * ones at once, and no thread has a heap of its own to keep it in.
+ */
+static void keep_little_memory(void)
+{
+#ifdef __GLIBC__
+	mallopt(M_ARENA_MAX, 1);
+	mallopt(M_MMAP_THRESHOLD, 128 << 10);
+	mallopt(M_TRIM_THRESHOLD, 128 << 10);
+#endif
+}
+
 int main(int argc, char **argv)
 {
 	struct options options;
 	int err;
 
+	keep_little_memory();
 	name_service__init();
 	if (argc > 1 && !strcmp(argv[1], "snoop"))
 		return run_snoop(argc - 1, argv + 1);

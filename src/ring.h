@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause) */
 /*
- * Reads a ring buffer of the kernel's, every page of which is mapped once: libbpf's reader maps them twice, so that no
- * record is in two parts, and each mapping counts as memory of ours.
+ * Reads a ring buffer of the kernel's, every page of which is mapped once: libbpf's reader maps them twice, so
+ * that no record is in two parts, and each mapping counts as memory of ours.
  */
 #ifndef THREADPROF_RING_H
 #define THREADPROF_RING_H

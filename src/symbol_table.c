@@ -15,7 +15,8 @@
 
 struct section {
 	Elf *elf;
-	Elf_Data *symbols;
+	Elf_Scn *scn;
+	Elf_Data *symbols; /* not read by section__open() */
 	size_t nr;
 	size_t strings; /* index of the string section */
 	GElf_Shdr strings_header;
@@ -46,14 +47,20 @@ static int section__open(struct section *section, int fd, bool dynamic)
 	    section->strings_header.sh_type != SHT_STRTAB ||
 	    section->strings_header.sh_size > MAX_SECTION)
 		goto fail;
-	section->symbols = elf_getdata(scn, NULL);
-	if (!section->symbols || section->symbols->d_type != ELF_T_SYM)
-		goto fail;
-	section->nr = section->symbols->d_size / gelf_fsize(section->elf, ELF_T_SYM, 1, EV_CURRENT);
+	section->scn = scn;
 	return 0;
 fail:
 	elf_end(section->elf);
 	return err;
+}
+
+static bool section__load(struct section *section)
+{
+	section->symbols = elf_getdata(section->scn, NULL);
+	if (!section->symbols || section->symbols->d_type != ELF_T_SYM)
+		return false;
+	section->nr = section->symbols->d_size / gelf_fsize(section->elf, ELF_T_SYM, 1, EV_CURRENT);
+	return true;
 }
 
 /* The next symbol of the wanted kind that has a place in memory; @i goes on behind it. */
@@ -75,16 +82,7 @@ static bool section__next(struct section *section, size_t *i, bool functions, GE
 	return false;
 }
 
-/* Names that programs use come before inner ones: pthread_mutex_lock, not __pthread_mutex_lock. */
-static uint32_t rank(const GElf_Sym *symbol, const char *name)
-{
-	uint32_t underscores = strspn(name, "_");
-
-	return (GELF_ST_BIND(symbol->st_info) != STB_LOCAL ? 16 : 0) + 8 -
-	       (underscores < 8 ? underscores : 8);
-}
-
-/* By address; of those that begin together, the one to prefer last. */
+/* By address; of those that begin together, the one to prefer last, but for the name. */
 static int by_place(const void *a, const void *b)
 {
 	const struct symbol *x = a, *y = b;
@@ -93,9 +91,44 @@ static int by_place(const void *a, const void *b)
 		return x->start < y->start ? -1 : 1;
 	if (x->size != y->size)
 		return x->size > y->size ? -1 : 1;
-	if (x->rank != y->rank)
-		return x->rank < y->rank ? -1 : 1;
 	return x->name < y->name ? -1 : x->name > y->name;
+}
+
+/* Names that programs use come before inner ones: pthread_mutex_lock, not __pthread_mutex_lock. */
+static unsigned int rank(const struct symbol_table *table, const struct symbol *symbol)
+{
+	char begin[9];
+
+	if (!symbol_table__name(table, symbol, begin, sizeof(begin)))
+		return 0;
+	return (symbol->is_local ? 0 : 16) + 8 - strspn(begin, "_");
+}
+
+/* Of several names for one place only the best one stays: their first letters are read for no others. */
+static void choose_names(struct symbol_table *table)
+{
+	unsigned int best = 0;
+	size_t kept = 0;
+
+	for (size_t i = 1; i < table->nr; i++) {
+		struct symbol *last = &table->list[kept], *symbol = &table->list[i];
+		unsigned int this;
+
+		if (symbol->start != last->start || symbol->size != last->size) {
+			table->list[++kept] = *symbol;
+			best = 0;
+			continue;
+		}
+		if (!best)
+			best = rank(table, last);
+		this = rank(table, symbol);
+		if (this < best)
+			continue;
+		best = this;
+		*last = *symbol;
+	}
+	if (table->nr)
+		table->nr = kept + 1;
 }
 
 /* Functions written in assembler often have no size: they reach up to the next. */
@@ -107,16 +140,30 @@ static void fill_sizes(struct symbol_table *table)
 		struct symbol *symbol = &table->list[i];
 
 		if (!symbol->size && next > symbol->start)
-			symbol->size = next - symbol->start;
+			symbol->size = next - symbol->start < UINT32_MAX ? next - symbol->start : UINT32_MAX;
 		if (i && table->list[i - 1].start != symbol->start)
 			next = symbol->start;
 	}
 }
 
+static bool has_name(const struct section *section, const GElf_Sym *symbol)
+{
+	return symbol->st_name && symbol->st_name < section->strings_header.sh_size;
+}
+
+static size_t section__count(struct section *section, bool functions)
+{
+	GElf_Sym symbol;
+	size_t i = 0, count = 0;
+
+	while (count < SYMBOL_TABLE_MAX && section__next(section, &i, functions, &symbol))
+		count += has_name(section, &symbol);
+	return count;
+}
+
 static int section__read(struct section *section, struct symbol_table *table, bool functions)
 {
-	size_t capacity = section->nr < SYMBOL_TABLE_MAX ? section->nr : SYMBOL_TABLE_MAX;
-	struct symbol *fitted;
+	size_t capacity = section__count(section, functions);
 	GElf_Sym symbol;
 	size_t i = 0;
 
@@ -124,24 +171,29 @@ static int section__read(struct section *section, struct symbol_table *table, bo
 	if (!table->list)
 		return -ENOMEM;
 	while (table->nr < capacity && section__next(section, &i, functions, &symbol)) {
-		const char *name = elf_strptr(section->elf, section->strings, symbol.st_name);
-
-		if (!name || !*name)
+		if (!has_name(section, &symbol))
 			continue;
 		table->list[table->nr++] = (struct symbol){
 			.start = symbol.st_value,
-			.size = symbol.st_size,
+			.size = symbol.st_size < UINT32_MAX ? symbol.st_size : UINT32_MAX,
 			.name = symbol.st_name,
-			.rank = rank(&symbol, name),
+			.is_local = GELF_ST_BIND(symbol.st_info) == STB_LOCAL,
 		};
 	}
+	return 0;
+}
+
+static void finish(struct symbol_table *table, bool functions)
+{
+	struct symbol *fitted;
+
+	qsort(table->list, table->nr, sizeof(*table->list), by_place);
+	choose_names(table);
+	if (functions)
+		fill_sizes(table);
 	fitted = reallocarray(table->list, table->nr ? table->nr : 1, sizeof(*fitted));
 	if (fitted)
 		table->list = fitted;
-	qsort(table->list, table->nr, sizeof(*table->list), by_place);
-	if (functions)
-		fill_sizes(table);
-	return 0;
 }
 
 int symbol_table__load(struct symbol_table *table, int fd, bool dynamic, bool functions)
@@ -156,8 +208,10 @@ int symbol_table__load(struct symbol_table *table, int fd, bool dynamic, bool fu
 	table->fd = fd;
 	table->strings = section.strings_header.sh_offset;
 	table->strings_size = section.strings_header.sh_size;
-	err = section__read(&section, table, functions);
+	err = section__load(&section) ? section__read(&section, table, functions) : -EINVAL;
 	elf_end(section.elf);
+	if (!err)
+		finish(table, functions);
 	return err;
 }
 
@@ -204,20 +258,58 @@ bool symbol_table__name(const struct symbol_table *table, const struct symbol *s
 	return *buf != '\0';
 }
 
+#define MAX_PLACES 16
+
+/* Where a name stands in the strings, also as the end of another one. */
+struct places {
+	uint32_t list[MAX_PLACES];
+	size_t nr;
+};
+
+static void find_string(const struct section *section, int fd, const char *name, struct places *places)
+{
+	uint64_t size = section->strings_header.sh_size, begin = section->strings_header.sh_offset, at = 0;
+	size_t length = strlen(name) + 1;
+	char chunk[16384];
+
+	while (size - at >= length) {
+		size_t wanted = size - at < sizeof(chunk) ? size - at : sizeof(chunk);
+		ssize_t got = pread(fd, chunk, wanted, (off_t)(begin + at));
+		const char *next = chunk;
+
+		if (got < (ssize_t)length)
+			return;
+		while (places->nr < MAX_PLACES && (next = memmem(next, chunk + got - next, name, length)))
+			places->list[places->nr++] = at + (next++ - chunk);
+		at += got - (length - 1); /* it may lie across this chunk's end */
+	}
+}
+
+static bool is_at(const struct places *places, uint64_t name)
+{
+	for (size_t i = 0; i < places->nr; i++) {
+		if (places->list[i] == name)
+			return true;
+	}
+	return false;
+}
+
+/* The strings, which are most of it, are not kept in memory for one name. */
 bool symbol_table__find(int fd, bool dynamic, const char *name, uint64_t *addr, uint64_t *size)
 {
 	struct section section = { 0 };
+	struct places places = { 0 };
 	GElf_Sym symbol;
 	bool found = false;
 	size_t i = 0;
 
 	if (section__open(&section, fd, dynamic))
 		return false;
-	while (!found && section__next(&section, &i, false, &symbol)) {
-		const char *at = elf_strptr(section.elf, section.strings, symbol.st_name);
-
-		found = at && !strcmp(at, name);
-	}
+	find_string(&section, fd, name, &places);
+	if (places.nr && !section__load(&section))
+		places.nr = 0;
+	while (places.nr && !found && section__next(&section, &i, false, &symbol))
+		found = is_at(&places, symbol.st_name);
 	elf_end(section.elf);
 	if (found) {
 		*addr = symbol.st_value;
@@ -236,6 +328,8 @@ bool symbol_table__find_functions(int fd, bool dynamic, const char *const *names
 	memset(addrs, 0, nr * sizeof(*addrs));
 	if (section__open(&section, fd, dynamic))
 		return false;
+	if (!section__load(&section))
+		section.nr = 0;
 	while (section__next(&section, &i, true, &symbol)) {
 		const char *at = elf_strptr(section.elf, section.strings, symbol.st_name);
 

@@ -10,11 +10,12 @@
 /* Symbols read of one file; the rest is left out. */
 #define SYMBOL_TABLE_MAX (1 << 21)
 
+/* Large programs have a hundred thousand. */
 struct symbol {
 	uint64_t start;
-	uint64_t size;
-	uint32_t name; /* offset in the file's string table */
-	uint32_t rank; /* of names for one place, the one with the highest */
+	uint32_t size; /* UINT32_MAX: that or more */
+	uint32_t name : 31; /* offset in the file's string table */
+	uint32_t is_local : 1;
 };
 
 struct symbol_table {

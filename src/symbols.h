@@ -74,7 +74,8 @@ const char *symbols__module(struct symbols *symbols, uint64_t pc);
 struct elf_file;
 
 /* Calls @fn for each program and library that is mapped, with where its addresses begin and end in the process. */
-typedef void (*symbols_module_fn)(void *context, const char *name, struct elf_file *elf, uint64_t start, uint64_t end);
+typedef void (*symbols_module_fn)(void *context, const char *name, struct elf_file *elf, uint64_t start,
+				  uint64_t end);
 void symbols__each_module(struct symbols *symbols, symbols_module_fn fn, void *context);
 
 /* Changes when the mappings have changed. */

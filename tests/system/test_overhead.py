@@ -96,7 +96,7 @@ def records_of(profiler):
 def is_back(profiler, detail):
     """For a whole interval, for what was off in a part of one is not told."""
     records = records_of(profiler)
-    again = [i for i, r in enumerate(records) if r["type"] == "feature" and r["name"] == detail and r["state"] == "on"]
+    again = [i for i, r in enumerate(records) if (r["type"], r.get("name"), r.get("state")) == ("feature", detail, "on")]
     return again and any(r["type"] == "interval" and detail not in r["overhead"]["switched_off"]
                          for r in records[again[-1]:])
 
