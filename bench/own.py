@@ -2,16 +2,23 @@
 # SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause)
 """What threadprof takes for itself: start-up and memory beside bpftrace's, and its CPU at the highest rate there is.
 
-    bench/own.py [--rounds N] [--only start|rate] [--doc]
+    bench/own.py [--rounds N] [--only start|memory|rate] [--doc]
+
+memory: of targets whose threads wait for locks, so that call sites are named.
 """
 import argparse
 import os
+import shutil
+import socket
 import subprocess
+import sys
+import threading
+import time
 
 import occasions
 import peers
 import tables
-from workloads import ROOT, tp
+from workloads import DEVNULL, ROOT, tp
 
 
 # ---- start-up and memory ---------------------------------------------------------------------------
@@ -53,6 +60,95 @@ def start(rounds):
     return cells
 
 
+# ---- memory while call sites are named ---------------------------------------------------------------
+
+SECONDS = 6
+BUSY_PYTHON = """
+import threading, time
+def work():
+    while True:
+        sum(range(100000))
+for _ in range(4):
+    threading.Thread(target=work, daemon=True).start()
+time.sleep(1000)
+"""
+# Functions that nobody calls, for the sake of their debug information.
+NR_FUNCTIONS = 20000
+FUNCTION = """struct s%d { int a; struct s%d *b; char c[%d]; };
+int f%d(struct s%d *p);
+int f%d(struct s%d *p) { int x = p->a; for (int i = 0; i < x; i++) x += p->c[i]; return x; }
+"""
+
+
+def c_locks():
+    workload = tp.Workload("locks", "--rounds", "1000")
+    workload.go()
+    return workload.pid
+
+
+def c_locks_with_debug():
+    """The same program, with more debug information than most have."""
+    directory = tp.temp_dir()
+    more, binary = os.path.join(directory, "more.c"), os.path.join(directory, "locks")
+    with open(more, "w") as source:
+        source.write("".join(FUNCTION % ((i + 1,) * 7) for i in range(NR_FUNCTIONS)))
+    subprocess.run(["cc", "-std=gnu11", "-D_GNU_SOURCE", "-g", "-pthread", "-o", binary, more,
+                    os.path.join(ROOT, "tests", "workload", "locks.c")], check=True)
+    workload = tp.Workload("locks", "--rounds", "1000", command=[binary])
+    workload.go()
+    return workload.pid
+
+
+def python_gil():
+    return tp.start_process([sys.executable, "-c", BUSY_PYTHON]).pid
+
+
+def ask_for_ever(port):
+    with socket.create_connection(("127.0.0.1", port)) as conn:
+        try:
+            while True:
+                conn.sendall(b"s")
+                conn.recv(100)
+        except OSError:
+            pass
+
+
+def java_monitor():
+    directory, port = tp.temp_dir(), tp.free_port()
+    subprocess.run(["javac", "-d", directory, os.path.join(ROOT, "tests", "workload", "Server.java")], check=True)
+    server = tp.start_process(["java", "-Xmx64m", "-cp", directory, "Server", str(port)], stdin=DEVNULL,
+                              stdout=DEVNULL)
+    tp.wait_for_port(port)
+    for _ in range(4):
+        threading.Thread(target=ask_for_ever, args=(port,), daemon=True).start()
+    return server.pid
+
+
+CONTENDED = {"nothing": lambda: Idle().pid, "mutexes, C": c_locks, "the GIL, Python": python_gil,
+             "a monitor, Java": java_monitor,
+             "mutexes, C, with debug information for 20,000 functions": c_locks_with_debug}
+
+
+def memory(rounds):
+    """{target: {"rss_mib": […], "peak_mib": […], "all_mib": […], "sites": N}}; all: the peaks of its processes"""
+    cells = {}
+    for _ in range(min(rounds, 2)):
+        for name, start_target in CONTENDED.items():
+            if "Java" in name and not shutil.which("javac"):
+                continue
+            profiler = tp.Threadprof("-p", str(start_target()), "-i", "1")
+            time.sleep(SECONDS)
+            pid = profiler.process.pid
+            cell = cells.setdefault(name, {"rss_mib": [], "peak_mib": [], "all_mib": []})
+            cell["rss_mib"].append(peers.status_kib(pid, "VmRSS") / 1024)
+            cell["peak_mib"].append(peers.status_kib(pid, "VmHWM") / 1024)
+            cell["all_mib"].append(sum(peers.status_kib(p, "VmHWM") for p in [pid] + tp.children(pid)) / 1024)
+            report = profiler.stop()
+            cell["sites"] = len({lock["site"] for i in report.intervals for lock in i["locks"] or [] if lock["site"]})
+            tp.stop_all()
+    return cells
+
+
 # ---- the highest rate ------------------------------------------------------------------------------
 
 def rate(rounds):
@@ -72,7 +168,7 @@ def rate(rounds):
     return {"runs": runs, "consumed_per_second": int(consume.stdout)}
 
 
-PARTS = {"start": start, "rate": rate}
+PARTS = {"start": start, "memory": memory, "rate": rate}
 
 
 def main():

@@ -3,6 +3,7 @@
 """What each of threadprof's programs takes for a run, beside an empty one on the same hook in the same window.
 
     bench/programs.py [--rounds N] [--case NAME]
+    bench/programs.py --verifier [--doc]          how many instructions the kernel's verifier went through for each
 
 By the kernel's own statistics (BPF_ENABLE_STATS), less what an empty program shows by them: the hook and its
 dispatch are not in it, a machine that is busy hardly is. Median of the rounds, and lowest to highest.
@@ -17,6 +18,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
 sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
+import tables  # noqa: E402
 import tp  # noqa: E402
 
 STATISTICS = "/proc/sys/kernel/bpf_stats_enabled"
@@ -27,22 +29,37 @@ PROGRAMS = {"request_sys_exit": "btf_sys_exit", "sched_switch": "btf_sched_switc
 MIN_RUNS = 10000
 
 
-def runs_of(pid):
-    """{name: (ns, runs)} of the programs that the process holds"""
+def programs_of(pid):
+    """(name, fields) of the programs that the process holds"""
     listed = subprocess.run(["bpftool", "prog", "show"], capture_output=True, text=True, check=True).stdout
     names = {}
     for line in listed.splitlines():
         words = line.split()
         if words and words[0][:-1].isdigit() and "name" in words:
             names[words[0][:-1]] = words[words.index("name") + 1]
-    found = {}
     for fd in os.listdir("/proc/%d/fdinfo" % pid):
         with open("/proc/%d/fdinfo/%s" % (pid, fd)) as info:
             fields = dict(line.split(":\t", 1) for line in info.read().splitlines() if ":\t" in line)
-        if "run_cnt" in fields:
-            name = names.get(fields["prog_id"], "?")
-            found[name] = (int(fields["run_time_ns"]), int(fields["run_cnt"]))
-    return found
+        if "prog_id" in fields and "run_cnt" in fields:
+            yield names.get(fields["prog_id"], "?"), fields
+
+
+def runs_of(pid):
+    """{name: (ns, runs)}"""
+    return {name: (int(fields["run_time_ns"]), int(fields["run_cnt"])) for name, fields in programs_of(pid)}
+
+
+def verified():
+    """Lines of a table; those on the lock functions too. Linux tells it from 5.16 on."""
+    idle = tp.start_process(["sleep", "1000"])
+    profiler = tp.Threadprof("-p", str(idle.pid), "--locks=uprobe")
+    found = {name: int(fields["verified_insns"]) for name, fields in programs_of(profiler.process.pid)
+             if "verified_insns" in fields}
+    profiler.stop()
+    tp.stop_process(idle)
+    most_first = sorted(found.items(), key=lambda one: -one[1])
+    return ["| program | instructions that the verifier goes through |", "|---|---|"] + [
+        "| %s | %s |" % (name, format(number, ",")) for name, number in most_first + [("all", sum(found.values()))]]
 
 
 class Work:
@@ -112,7 +129,15 @@ def main():
     parser = argparse.ArgumentParser(description="What each of threadprof's programs takes for a run.")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--case", help="only those whose name has this in it")
+    parser.add_argument("--verifier", action="store_true", help="only how much there is to verify")
+    parser.add_argument("--doc", action="store_true", help="… and write it into docs/overhead.md")
     options = parser.parse_args()
+    if options.verifier:
+        rows = verified()
+        print("\n".join(rows))
+        if options.doc:
+            tables.write_into("verifier", rows)
+        return
     with open(STATISTICS) as switch:
         was = switch.read()
     print("| work | program | ns for a run, above an empty program |\n|---|---|---|")

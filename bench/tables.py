@@ -168,6 +168,18 @@ def _start():
                 middle(cell["peak_mib"], "%.1f"), middle(cell["maps_mib"], "%.1f MiB") if "maps_mib" in cell else "-")
 
 
+def _memory():
+    """The newest figures of each target."""
+    cells = {}
+    for d in occasions.load_all():
+        cells.update(d.get("own", {}).get("memory", {}))
+    yield "| the target's threads wait for | call sites | RSS | peak RSS | with the process that switches statistics |"
+    yield "|---|---|---|---|---|"
+    for name, cell in cells.items():
+        yield "| %s | %d | %s MiB | %s MiB | %s MiB |" % (name, cell["sites"], *(
+            middle(cell[key], "%.1f") for key in ("rss_mib", "peak_mib", "all_mib")))
+
+
 def _rate():
     consumed = []
     yield "| occasion | requests/s | requests that the report has of those sent | lost | threadprof's own CPU |"
@@ -185,6 +197,7 @@ def _rate():
 
 def write_own():
     write_into("start", list(_start()))
+    write_into("memory", list(_memory()))
     write_into("rate", list(_rate()))
 
 

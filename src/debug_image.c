@@ -11,7 +11,7 @@
 
 #include <gelf.h>
 
-static uint64_t used_by_all;
+static _Atomic uint64_t used_by_all;
 
 static const char *section_name(Elf *elf, const GElf_Shdr *header)
 {

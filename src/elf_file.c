@@ -2,6 +2,7 @@
 #include "elf_file.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -9,7 +10,11 @@
 
 #include "debug_image.h"
 
-/* Targets with many processes map the same files: each is opened once for all of them. */
+/*
+ * Targets with many processes map the same files: each is opened once for all of them. Who names stacks asks for files
+ * in one thread, who looks for lock functions in another.
+ */
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; /* of the list, and of the users of each */
 static struct elf_file *files;
 static size_t nr_files;
 
@@ -65,67 +70,90 @@ static struct elf_file *known(const struct stat *st)
 	return file;
 }
 
+/* A file that is not known yet. */
+static int add_file(int fd, const struct stat *st, struct elf_file **out)
+{
+	struct elf_file *file;
+
+	if (nr_files == ELF_FILES_MAX)
+		return -EMFILE;
+	file = calloc(1, sizeof(*file));
+	if (!file)
+		return -ENOMEM;
+	*file = (struct elf_file){
+		.next = files,
+		.users = 1,
+		.fd = fd,
+		.debug_fd = -1,
+		.dev = st->st_dev,
+		.ino = st->st_ino,
+		.size = st->st_size,
+		.changed = st->st_mtim,
+	};
+	if (!read_headers(file)) {
+		free(file);
+		return -EINVAL;
+	}
+	files = file;
+	nr_files++;
+	*out = file;
+	return 0;
+}
+
 int elf_file__get(int fd, struct elf_file **out)
 {
 	struct elf_file *file;
 	struct stat st;
 	int err = -EINVAL;
 
-	if (fstat(fd, &st))
-		goto close;
+	if (fstat(fd, &st)) {
+		close(fd);
+		return err;
+	}
+	pthread_mutex_lock(&mutex);
 	file = known(&st);
 	if (file) {
-		close(fd);
 		file->users++;
 		*out = file;
-		return 0;
+		err = 0;
+	} else {
+		err = add_file(fd, &st, out);
 	}
-	err = -EMFILE;
-	if (nr_files == ELF_FILES_MAX)
-		goto close;
-	err = -ENOMEM;
-	file = calloc(1, sizeof(*file));
-	if (!file)
-		goto close;
-	*file = (struct elf_file){
-		.next = files,
-		.users = 1,
-		.fd = fd,
-		.debug_fd = -1,
-		.dev = st.st_dev,
-		.ino = st.st_ino,
-		.size = st.st_size,
-		.changed = st.st_mtim,
-	};
-	err = -EINVAL;
-	if (!read_headers(file)) {
-		free(file);
-		goto close;
-	}
-	files = file;
-	nr_files++;
-	*out = file;
-	return 0;
-close:
-	close(fd);
+	pthread_mutex_unlock(&mutex);
+	if (err || file)
+		close(fd); /* else it is the new file's */
 	return err;
 }
 
 void elf_file__hold(struct elf_file *file)
 {
+	pthread_mutex_lock(&mutex);
 	file->users++;
+	pthread_mutex_unlock(&mutex);
+}
+
+/* Takes it off the list; false: somebody else still uses it. */
+static bool is_unused(struct elf_file *file)
+{
+	struct elf_file **link = &files;
+	bool unused;
+
+	pthread_mutex_lock(&mutex);
+	unused = !--file->users;
+	if (unused) {
+		while (*link != file)
+			link = &(*link)->next;
+		*link = file->next;
+		nr_files--;
+	}
+	pthread_mutex_unlock(&mutex);
+	return unused;
 }
 
 void elf_file__put(struct elf_file *file)
 {
-	struct elf_file **link = &files;
-
-	if (!file || --file->users)
+	if (!file || !is_unused(file))
 		return;
-	while (*link != file)
-		link = &(*link)->next;
-	*link = file->next;
-	nr_files--;
 	for (int kind = 0; kind < ELF_NR_KINDS; kind++)
 		symbol_table__clear(&file->tables[kind]);
 	source_lines__free(file->lines);
@@ -250,5 +278,20 @@ struct source_lines *elf_file__lines(struct elf_file *file, const struct elf_pla
 		if (source_lines__open(file->fd, &file->lines) && debug_fd(file, place) >= 0)
 			source_lines__open(file->debug_fd, &file->lines);
 	}
+	file->lines_used = true;
 	return file->lines;
+}
+
+void elf_file__drop_unused_lines(void)
+{
+	pthread_mutex_lock(&mutex);
+	for (struct elf_file *file = files; file; file = file->next) {
+		if (file->lines && !file->lines_used) {
+			source_lines__free(file->lines);
+			file->lines = NULL;
+			file->lines_tried = false;
+		}
+		file->lines_used = false;
+	}
+	pthread_mutex_unlock(&mutex);
 }

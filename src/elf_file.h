@@ -48,6 +48,7 @@ struct elf_file {
 	int debug_fd; /* -1: none, or not looked for yet */
 	bool debug_tried;
 	bool lines_tried;
+	bool lines_used; /* since elf_file__drop_unused_lines() */
 	bool frames_tried;
 	bool table_tried[ELF_NR_KINDS];
 	dev_t dev;
@@ -64,8 +65,9 @@ struct elf_file {
 
 /*
  * The ELF file that @fd, which is taken over, reads. Files are shared by all who ask for the same
- * one. -EINVAL if it is no ELF file, -EMFILE above ELF_FILES_MAX, -ENOMEM, or 0. One thread only.
- * Known until it is put as often as it was got or held.
+ * one. -EINVAL if it is no ELF file, -EMFILE above ELF_FILES_MAX, -ENOMEM, or 0.
+ * Known until it is put as often as it was got or held; any thread may
+ * do that. All that loads tables belongs to one thread.
  */
 int elf_file__get(int fd, struct elf_file **out);
 void elf_file__put(struct elf_file *file);
@@ -90,6 +92,12 @@ bool elf_file__find(const struct elf_file *file, const char *name, uint64_t *add
 
 /* The file's line table, or NULL: kept by the file. */
 struct source_lines *elf_file__lines(struct elf_file *file, const struct elf_place *place);
+
+/*
+ * Forgets the line tables, which can take many megabytes, of files that were not asked for theirs since the last
+ * call; they are read again when needed.
+ */
+void elf_file__drop_unused_lines(void);
 
 /*
  * What libdw needs to unwind stacks through this file: to be given back by elf_end() while the file is held.

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "array.h"
+#include "elf_file.h"
 #include "image.h"
 #include "site.h"
 #include "symbols.h"
@@ -270,5 +271,6 @@ void names__next(struct names *names)
 	pthread_mutex_lock(&names->mutex);
 	for (size_t i = 0; i < names->nr; i++)
 		names->processes[i].stale = true;
+	elf_file__drop_unused_lines();
 	pthread_mutex_unlock(&names->mutex);
 }

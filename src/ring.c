@@ -47,6 +47,8 @@ int ring__new(const struct bpf_map *map, ring_fn fn, void *context, struct ring 
 		goto fail;
 	ring->produced = mapped;
 	ring->data = (const char *)mapped + ring->page;
+	/* A process of ours that has nothing to do with it. */
+	madvise(mapped, ring->page + ring->size, MADV_DONTFORK);
 	*out = ring;
 	return 0;
 fail:

@@ -141,7 +141,7 @@ static void take_over(struct maps *maps, const struct maps *old)
 			file->tried = was->tried;
 			file->elf = was->elf;
 			if (was->elf)
-				((struct elf_file *)was->elf)->users++;
+				elf_file__hold(was->elf);
 			break;
 		}
 	}
