@@ -53,7 +53,7 @@ def _date(data):
 
 def _rows_of(names, cell_of, columns):
     """One row for each workload and tool that any occasion has; cell_of(occasion's cell, column)."""
-    data = occasions.load_all()
+    data = [d for d in occasions.load_all() if d.get("workloads")]
     yield "| workload | tool | " + " | ".join("%s, %s" % (title, _date(d)) for title in columns for d in data) + " |"
     yield "|---|---|" + "---|" * (len(columns) * len(data))
     for name in names:

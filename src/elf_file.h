@@ -65,9 +65,8 @@ struct elf_file {
 
 /*
  * The ELF file that @fd, which is taken over, reads. Files are shared by all who ask for the same
- * one. -EINVAL if it is no ELF file, -EMFILE above ELF_FILES_MAX, -ENOMEM, or 0.
- * Known until it is put as often as it was got or held; any thread may
- * do that. All that loads tables belongs to one thread.
+ * one. -EINVAL if it is no ELF file, -EMFILE above ELF_FILES_MAX, -ENOMEM, or 0. It is known until it
+ * is put as often as it was got or held; any thread may do that. All that loads tables belongs to one.
  */
 int elf_file__get(int fd, struct elf_file **out);
 void elf_file__put(struct elf_file *file);

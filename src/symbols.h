@@ -5,9 +5,9 @@
  * the last refresh stays known after the process's end. Names come from files that others wrote:
  * escape them before printing.
  *
- * Files of one build are shared between processes, so all symbols belong to one thread. Files and
- * tables are opened and loaded when first needed, which can take long for big programs: keep it off
- * the path that drains events.
+ * Files of one build are shared between processes, so all that names addresses belongs to one
+ * thread. Files and tables are opened and loaded when first needed, which can take long for big
+ * programs: keep it off the path that drains events.
  */
 #ifndef THREADPROF_SYMBOLS_H
 #define THREADPROF_SYMBOLS_H
