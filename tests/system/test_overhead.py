@@ -123,7 +123,7 @@ LIMIT_PERCENT = 2
 
 def await_return(profiler, detail):
     """Others' system calls and switches cost something too: where that is too much, nothing is to come back."""
-    begin, end = len(records_of(profiler)), time.monotonic() + 30
+    begin, end = len(records_of(profiler)), time.monotonic() + 60
     while time.monotonic() < end:
         if is_back(profiler, detail):
             return
