@@ -236,6 +236,17 @@ static __always_inline struct pt_regs *compat__task_regs(struct task_struct *tas
 	return (struct pt_regs *)copy->other_regs;
 }
 
+/* A copy of @regs, of the task that the copy @which is of, where the program may not read through them. */
+static __always_inline struct pt_regs *compat__copied_regs(const void *regs, enum task_copy_of which)
+{
+	struct task_copy *copy = compat__task_copy(which);
+
+	if (!copy)
+		return (struct pt_regs *)no_regs;
+	bpf_probe_read_kernel(copy->own_regs, bpf_core_type_size(struct pt_regs), regs);
+	return (struct pt_regs *)copy->own_regs;
+}
+
 /*
  * sched_switch got prev_state as a fourth argument in 5.18 (fa2c3254d7cf). Where it is missing the task's own
  * state field is nearly as good: a waker may have put TASK_WAKING there (since 5.8, c6e7bd7afaeb), but nobody

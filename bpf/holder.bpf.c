@@ -24,14 +24,13 @@ void holder__forget(struct thread *t)
 	t->holder_phase = HOLDER_NONE;
 }
 
-/* The counters of @task, if it is a thread of process @tgid, as they are now, added to or taken from @ns. */
-static __always_inline bool holder__read(struct task_struct *task, __u32 tgid, __s64 *ns, bool add)
+/* The counters of @h, a thread or NULL, as they are now, added to or taken from @ns. */
+static __always_inline bool holder__read(const struct thread *h, __s64 *ns, bool add)
 {
-	const struct thread *h = bpf_task_storage_get(&threads, task, 0, 0);
 	__u64 open_ns;
 	__u32 state;
 
-	if (!h || (__u32)task->tgid != tgid || !h->since_ns || h->exited)
+	if (!h || !h->since_ns || h->exited)
 		return false;
 	state = h->state;
 	open_ns = bpf_ktime_get_ns() - h->since_ns;
@@ -44,6 +43,14 @@ static __always_inline bool holder__read(struct task_struct *task, __u32 tgid, _
 	return true;
 }
 
+/* The same of @owner, if it is a thread of process @tgid. */
+static __always_inline bool owner__read(struct task_struct *owner, __u32 tgid, __s64 *ns, bool add)
+{
+	const struct thread *h = bpf_task_storage_get(&threads, owner, 0, 0);
+
+	return (__u32)owner->tgid == tgid && holder__read(h, ns, add);
+}
+
 /* The calling thread begins to wait. What was taken for its lock's owner may be no thread of this process. */
 static __always_inline bool holder__begin(struct thread *t, __u32 tgid)
 {
@@ -53,7 +60,7 @@ static __always_inline bool holder__begin(struct thread *t, __u32 tgid)
 
 	if (!owner)
 		return false;
-	known = holder__read(owner, tgid, t->holder_ns, false);
+	known = owner__read(owner, tgid, t->holder_ns, false);
 	t->holder_pid = owner->pid;
 	bpf_task_release(owner);
 	return known;
@@ -66,9 +73,48 @@ static __always_inline bool holder__end(struct thread *t, __u32 tgid)
 
 	if (!owner)
 		return false;
-	known = holder__read(owner, tgid, t->holder_ns, true);
+	known = owner__read(owner, tgid, t->holder_ns, true);
 	bpf_task_release(owner);
 	return known;
+}
+
+/* Where threads are in a map, their ids are all that it takes. @prev: the calling thread. */
+static __always_inline bool holder__begin_by_id(struct thread *t, const struct task_struct *prev, __u32 tgid)
+{
+	struct task_struct *owner = pidns__find(prev, t->lock_owner);
+	__u64 id = owner ? task__id(owner) : 0;
+
+	if (id >> 32 != tgid)
+		return false;
+	t->holder_pid = id;
+	return holder__read(bpf_map_lookup_elem(&threads_by_id, &id), t->holder_ns, false);
+}
+
+static __always_inline bool holder__end_by_id(struct thread *t, __u32 tgid)
+{
+	__u64 id = thread__id(tgid, t->holder_pid);
+
+	return holder__read(bpf_map_lookup_elem(&threads_by_id, &id), t->holder_ns, true);
+}
+
+/* @t begins to wait; @known: the counters of the lock's owner are. */
+static __always_inline void holder__has_begun(struct thread *t, bool known, bool knows_namespace)
+{
+	if (known) {
+		t->holder_phase = HOLDER_BASE;
+		return;
+	}
+	/* Without the tid's namespace it may be a thread that was not found. */
+	if (knows_namespace)
+		t->lock_owner = 0;
+	holder__forget(t);
+}
+
+static __always_inline void holder__has_ended(struct thread *t, bool known)
+{
+	holder__forget(t);
+	if (known)
+		t->holder_phase = HOLDER_KNOWN;
 }
 
 SEC("?tp_btf/sched_switch")
@@ -80,23 +126,30 @@ int holder_switch(__u64 *ctx)
 	if (!active || nr_asked <= 0)
 		return 0;
 	t = task__may_be_target(prev) ? thread__get(prev) : NULL;
-	if (t && t->holder_phase == HOLDER_ASKED) {
-		if (holder__begin(t, prev->tgid)) {
-			t->holder_phase = HOLDER_BASE;
-		} else {
-			/* Without the tid's namespace it may be a thread that was not found. */
-			if (has_task_from_vpid)
-				t->lock_owner = 0;
-			holder__forget(t);
-		}
-	}
+	if (t && t->holder_phase == HOLDER_ASKED)
+		holder__has_begun(t, holder__begin(t, prev->tgid), has_task_from_vpid);
 	t = task__may_be_target(next) ? thread__get(next) : NULL;
-	if (t && t->holder_phase == HOLDER_BASE) {
-		bool known = holder__end(t, next->tgid);
+	if (t && t->holder_phase == HOLDER_BASE)
+		holder__has_ended(t, holder__end(t, next->tgid));
+	return 0;
+}
 
-		holder__forget(t);
-		if (known)
-			t->holder_phase = HOLDER_KNOWN;
-	}
+/* The same where threads are in a map, whatever kind of tracepoint sees the switch. */
+SEC("?raw_tp/sched_switch")
+int holder_switch_raw(__u64 *ctx)
+{
+	struct task_struct *prev = (struct task_struct *)ctx[1], *next = (struct task_struct *)ctx[2];
+	__u64 id = bpf_get_current_pid_tgid();
+	struct thread *t;
+
+	if (!active || nr_asked <= 0)
+		return 0;
+	t = caller__may_be_target() ? bpf_map_lookup_elem(&threads_by_id, &id) : NULL;
+	if (t && t->holder_phase == HOLDER_ASKED)
+		holder__has_begun(t, holder__begin_by_id(t, prev, id >> 32), true);
+	id = task__id(next);
+	t = target_filter[(__u16)(id >> 32)] ? bpf_map_lookup_elem(&threads_by_id, &id) : NULL;
+	if (t && t->holder_phase == HOLDER_BASE)
+		holder__has_ended(t, holder__end_by_id(t, id >> 32));
 	return 0;
 }

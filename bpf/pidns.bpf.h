@@ -80,4 +80,51 @@ static __always_inline __u32 pidns__own_tid(struct task_struct *task)
 	return pid ? pid__number(pid, BPF_CORE_READ((const struct pid *)pid, level), &ns) : 0;
 }
 
+#define XA_INTERNAL 2 /* the two lowest bits of an entry that is no pointer to what is kept */
+#define MAX_XA_LEVELS 8 /* of 64 slots, or of 16, for the 22 bits of an id */
+
+/* What the tree @xa keeps for number @nr; 0: nothing. Whoever calls is in an RCU read section, as programs are. */
+static __always_inline __u64 xarray__find(const struct xarray *xa, __u32 nr)
+{
+	__u64 entry = (__u64)BPF_CORE_READ(xa, xa_head);
+	__u32 nr_slots = bpf_core_field_size(((struct xa_node *)0)->slots) / sizeof(void *);
+
+	for (int i = 0; i < MAX_XA_LEVELS && (entry & 3) == XA_INTERNAL; i++) {
+		const struct xa_node *node = (const struct xa_node *)(entry - XA_INTERNAL);
+		const void *slots = (const void *)node + bpf_core_field_offset(node->slots);
+		__u32 place = nr >> (BPF_CORE_READ(node, shift) & 31);
+
+		if (!i && place >= nr_slots)
+			return 0;
+		/* Where an entry is internal and no node, this can't be read. */
+		if (bpf_probe_read_kernel(&entry, sizeof(entry), slots + (place & (nr_slots - 1)) * sizeof(entry)))
+			return 0;
+	}
+	return entry & 3 ? 0 : entry;
+}
+
+/*
+ * The thread that has id @nr in the namespace that @of lives in, by its address; NULL: there is none. It is valid
+ * until the program ends.
+ */
+static __always_inline struct task_struct *pidns__find(const struct task_struct *of, __u32 nr)
+{
+	__u64 pid = (__u64)BPF_CORE_READ(of, thread_pid), ns, ns_found, node;
+	struct task_struct *task;
+	__u32 level;
+
+	level = BPF_CORE_READ((const struct pid *)pid, level);
+	pid__number(pid, level, &ns);
+	if (!ns)
+		return NULL;
+	pid = xarray__find(&((const struct pid_namespace *)ns)->idr.idr_rt, nr);
+	if (!pid || pid__number(pid, level, &ns_found) != nr || ns_found != ns)
+		return NULL;
+	node = (__u64)BPF_CORE_READ((const struct pid *)pid, tasks[0].first);
+	if (!node)
+		return NULL;
+	task = (struct task_struct *)(node - bpf_core_field_offset(struct task_struct, pid_links));
+	return (__u64)BPF_CORE_READ(task, thread_pid) == pid ? task : NULL;
+}
+
 #endif /* THREADPROF_PIDNS_BPF_H */

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: (GPL-2.0 OR BSD-2-Clause)
-/* The target's threads and processes as they come and go. */
+/*
+ * The target's threads and processes as they come and go. Tasks are read by address, whatever kind of program it is:
+ * raw tracepoints have no other way.
+ */
 #include "threadprof.bpf.h"
 
 const volatile bool follow_forks = false;
@@ -12,7 +15,7 @@ static __always_inline void process__report(struct task_struct *task, __u32 what
 		return;
 	rec->what = what;
 	rec->tgid = pidns__tgid(task);
-	rec->ppid = pidns__tgid(task->real_parent);
+	rec->ppid = pidns__tgid(BPF_CORE_READ(task, real_parent));
 	rec->pad = 0;
 	bpf_probe_read_kernel(rec->comm, sizeof(rec->comm), task->comm);
 	rec__submit(rec);
@@ -23,21 +26,22 @@ static __always_inline void target__add(struct task_struct *task)
 	__u32 tgid = pidns__tgid(task);
 	__u8 one = 1;
 
-	target_filter[(__u16)task->tgid] = 1;
+	target_filter[(__u16)BPF_CORE_READ(task, tgid)] = 1;
 	if (bpf_map_update_elem(&targets, &tgid, &one, BPF_ANY))
 		loss__count(TP_LOSS_THREAD);
 }
 
-/* @child is a thread or a process that a target's thread has just made; it has not run yet. */
+/* @child is a thread or a process that @parent, the calling thread, has just made; it has not run yet. */
 static __always_inline void on_fork(struct task_struct *parent, struct task_struct *child)
 {
-	bool is_process = child->tgid != parent->tgid;
 	struct thread *t;
+	bool is_process;
 	__u64 now;
 
-	if (!active || !task__may_be_target(parent) || (is_process && !follow_forks))
+	if (!active || !caller__may_be_target())
 		return;
-	if (!thread__get(parent))
+	is_process = BPF_CORE_READ(child, tgid) != (pid_t)(bpf_get_current_pid_tgid() >> 32);
+	if ((is_process && !follow_forks) || !thread__get_calling(parent))
 		return;
 	now = bpf_ktime_get_ns();
 	if (is_process)
@@ -54,9 +58,9 @@ static __always_inline void on_fork(struct task_struct *parent, struct task_stru
 }
 
 /* A thread that executes a program takes the id of its process's first thread, which has ended. */
-static __always_inline void thread__move(struct task_struct *task, __u32 old_tid)
+static __always_inline void caller__move(__u32 old_tid)
 {
-	__u64 id = thread__id(task->tgid, task->pid), old_id = thread__id(task->tgid, old_tid);
+	__u64 id = bpf_get_current_pid_tgid(), old_id = thread__id(id >> 32, old_tid);
 	struct thread *t;
 
 	if (has_task_storage || id == old_id)
@@ -73,10 +77,10 @@ static __always_inline void on_exec(struct task_struct *task, __u32 old_tid)
 {
 	struct thread *t;
 
-	if (!active || !task__may_be_target(task))
+	if (!active || !caller__may_be_target())
 		return;
-	thread__move(task, old_tid);
-	t = thread__get(task);
+	caller__move(old_tid);
+	t = thread__get_calling(task);
 	if (!t)
 		return;
 	if (t->in_hand > 0)
@@ -87,16 +91,16 @@ static __always_inline void on_exec(struct task_struct *task, __u32 old_tid)
 	process__report(task, TP_PROCESS_EXEC, bpf_ktime_get_ns());
 }
 
-static __always_inline void on_exit(struct task_struct *task, bool group_dead)
+static __always_inline void on_exit(struct task_struct *task, __u64 start_ns, bool group_dead)
 {
 	struct tp_rec_thread *rec;
 	struct thread *t;
 	__u32 tid;
 	__u64 now;
 
-	if (!active || !task__may_be_target(task))
+	if (!active || !caller__may_be_target())
 		return;
-	t = thread__get(task);
+	t = thread__get_calling(task);
 	if (!t || t->exited)
 		return;
 	tid = t->tid;
@@ -113,7 +117,7 @@ static __always_inline void on_exit(struct task_struct *task, bool group_dead)
 		bpf_map_delete_elem(&debts, &tid);
 	rec = rec__reserve(struct tp_rec_thread, TP_REC_THREAD, now);
 	if (rec) {
-		thread__fill(rec, t, task);
+		thread__fill(rec, t, task, start_ns);
 		rec->flags = TP_THREAD_EXITED;
 		rec__submit(rec);
 	}
@@ -145,6 +149,31 @@ int process_exit(__u64 *ctx)
 {
 	struct task_struct *task = (struct task_struct *)ctx[0];
 
-	on_exit(task, has_group_dead ? ctx[1] & 1 : !task->signal->live.counter);
+	on_exit(task, task->start_time, has_group_dead ? ctx[1] & 1 : !task->signal->live.counter);
+	return 0;
+}
+
+/* The same where tp_btf is refused. */
+SEC("?raw_tp/sched_process_fork")
+int process_fork_raw(__u64 *ctx)
+{
+	on_fork((struct task_struct *)ctx[0], (struct task_struct *)ctx[1]);
+	return 0;
+}
+
+SEC("?raw_tp/sched_process_exec")
+int process_exec_raw(__u64 *ctx)
+{
+	on_exec((struct task_struct *)ctx[0], ctx[1]);
+	return 0;
+}
+
+SEC("?raw_tp/sched_process_exit")
+int process_exit_raw(__u64 *ctx)
+{
+	struct task_struct *task = (struct task_struct *)ctx[0];
+
+	on_exit(task, BPF_CORE_READ(task, start_time),
+		has_group_dead ? ctx[1] & 1 : !BPF_CORE_READ(task, signal, live.counter));
 	return 0;
 }

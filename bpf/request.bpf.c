@@ -682,6 +682,17 @@ int BPF_PROG(request_sys_exit, struct pt_regs *regs, long ret)
 	return 0;
 }
 
+/* The same where tp_btf is refused. */
+SEC("?raw_tp/sys_exit")
+int request_sys_exit_raw(__u64 *ctx)
+{
+	const void *regs = (const void *)ctx[0];
+
+	if (active && caller__may_be_target())
+		on_sys_exit(task__current(COPY_OF_CALLER), compat__copied_regs(regs, COPY_OF_CALLER), ctx[1]);
+	return 0;
+}
+
 /*
  * The same where the kernel would let the one above be preempted (compat.bpf.h): the tracepoint's perf event, whose
  * programs it does not. Returns 1, for 0 would keep the event from everybody else who reads it.

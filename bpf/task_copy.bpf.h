@@ -54,6 +54,20 @@ static __always_inline void task__copy_rest(struct task_struct *copy, const stru
 	compat__copy_regs(scratch->own_regs, (__u64)BPF_CORE_READ(task, stack));
 }
 
+/* A task that was looked for: all that is read of one where an iterator would have it. */
+static __always_inline struct task_struct *task__copy_found(const struct task_struct *task, enum task_copy_of which)
+{
+	__u32 on_cpu_at = bpf_core_field_offset(task->on_cpu), on_cpu_size = bpf_core_field_size(task->on_cpu);
+	struct task_struct *copy = task__copy(task, which);
+
+	if (!copy)
+		return NULL;
+	task__copy_rest(copy, task, which);
+	copy_member(copy, task, start_time);
+	bpf_probe_read_kernel((void *)copy + on_cpu_at, on_cpu_size, (const void *)task + on_cpu_at);
+	return copy;
+}
+
 /* The current task: itself where the kernel gives it in a way to be read, otherwise who it is. */
 static __always_inline struct task_struct *task__current(enum task_copy_of which)
 {

@@ -271,6 +271,12 @@ static __always_inline bool task__may_be_target(struct task_struct *task)
 	return target_filter[(__u16)task->tgid];
 }
 
+/* The same of the calling thread. */
+static __always_inline bool caller__may_be_target(void)
+{
+	return target_filter[(__u16)(bpf_get_current_pid_tgid() >> 32)];
+}
+
 /* By the kernel's own ids: nothing outside sees it. */
 static __always_inline __u64 thread__id(__u32 tgid, __u32 tid)
 {
@@ -286,6 +292,22 @@ static __always_inline struct thread *thread__get(struct task_struct *task)
 		return bpf_task_storage_get(&threads, task, 0, 0);
 	id = thread__id(task->tgid, task->pid);
 	return bpf_map_lookup_elem(&threads_by_id, &id);
+}
+
+/* The same of the calling thread, of which @task may be the mere address. */
+static __always_inline struct thread *thread__get_calling(struct task_struct *task)
+{
+	__u64 id = bpf_get_current_pid_tgid();
+
+	if (has_task_storage)
+		return bpf_task_storage_get(&threads, task, 0, 0);
+	return bpf_map_lookup_elem(&threads_by_id, &id);
+}
+
+/* The functions from here on that take a task read it by address: they are not in the way of every event. */
+static __always_inline __u64 task__id(struct task_struct *task)
+{
+	return thread__id(BPF_CORE_READ(task, tgid), BPF_CORE_READ(task, pid));
 }
 
 static __always_inline void thread__note_ids(struct thread *t, struct task_struct *task)
@@ -306,7 +328,7 @@ static __always_inline struct thread *thread__create(struct task_struct *task)
 	if (has_task_storage) {
 		t = bpf_task_storage_get(&threads, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	} else {
-		id = thread__id(task->tgid, task->pid);
+		id = task__id(task);
 		bpf_map_update_elem(&threads_by_id, &id, blank_thread, BPF_NOEXIST);
 		t = bpf_map_lookup_elem(&threads_by_id, &id);
 	}
@@ -318,10 +340,12 @@ static __always_inline struct thread *thread__create(struct task_struct *task)
 /* Task storage goes with its task; an entry of the map has to go before its id is another's. */
 static __always_inline void thread__forget(struct task_struct *task)
 {
-	__u64 id = thread__id(task->tgid, task->pid);
+	__u64 id;
 
-	if (!has_task_storage)
-		bpf_map_delete_elem(&threads_by_id, &id);
+	if (has_task_storage)
+		return;
+	id = task__id(task);
+	bpf_map_delete_elem(&threads_by_id, &id);
 }
 
 static __always_inline void rec__head(struct tp_rec *h, __u16 kind, __u16 size, __u64 now)
@@ -424,12 +448,12 @@ static __always_inline void thread__note_tentative(struct thread *t)
 }
 
 /* Copies the counters of @t into a record; the open stretch is not in them. */
-static __always_inline void thread__fill(struct tp_rec_thread *rec, const struct thread *t,
-					 struct task_struct *task)
+static __always_inline void thread__fill(struct tp_rec_thread *rec, const struct thread *t, struct task_struct *task,
+					 __u64 start_ns)
 {
 	rec->tgid = t->tgid;
 	rec->tid = t->tid;
-	rec->start_ns = task->start_time;
+	rec->start_ns = start_ns;
 	rec->birth_ns = t->birth_ns;
 	bpf_probe_read_kernel(rec->comm, sizeof(rec->comm), task->comm);
 	__builtin_memcpy(rec->state_ns, t->state_ns, sizeof(rec->state_ns));

@@ -216,7 +216,7 @@ struct tp_rec_process {
 	char comm[TP_COMM_LEN];
 };
 
-/* An open socket of a target, from the task_file iterator. */
+/* An open socket of a target. */
 struct tp_rec_socket {
 	struct tp_rec h;
 	__u64 file; /* identity of the open file: key of the connection map */
@@ -233,6 +233,22 @@ struct tp_rec_socket {
 	struct tp_addr peer;
 	char path[TP_PATH_LEN]; /* unix: local path; the other side's, where there is none and asked_ns is not 0 */
 	__u64 asked_ns; /* a request has sent its last bytes to the peer then, which has not answered; 0: none */
+};
+
+#define TP_MAX_FOUND 16 /* sockets at a time; a power of two */
+
+/*
+ * Where the kernel's own BTF can't be used there are no iterators: programs that userspace runs, for a thread by its
+ * id, leave here what they find.
+ */
+struct tp_found {
+	__u32 tgid; /* 0: there is no such thread */
+	__u32 has_thread;
+	char comm[TP_COMM_LEN];
+	struct tp_rec_thread thread;
+	__u32 next_fd; /* where to go on; 0: the thread has no more descriptors, or they are its process's */
+	__u32 nr_sockets;
+	struct tp_rec_socket sockets[TP_MAX_FOUND];
 };
 
 enum tp_wait_end {

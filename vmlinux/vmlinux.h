@@ -264,7 +264,30 @@ struct sched_info {
 	unsigned long long last_queued;
 };
 
-struct pid_namespace;
+struct hlist_node {
+	struct hlist_node *next;
+};
+
+struct hlist_head {
+	struct hlist_node *first;
+};
+
+struct xa_node {
+	unsigned char shift;
+	void *slots[64]; /* 16 in some kernels */
+};
+
+struct xarray {
+	void *xa_head;
+};
+
+struct idr {
+	struct xarray idr_rt;
+};
+
+struct pid_namespace {
+	struct idr idr;
+};
 
 struct upid {
 	int nr;
@@ -273,6 +296,7 @@ struct upid {
 
 struct pid {
 	unsigned int level;
+	struct hlist_head tasks[1];
 	struct upid numbers[1]; /* one for each namespace that it is in, the initial one first */
 };
 
@@ -293,6 +317,7 @@ struct task_struct {
 	struct task_struct *real_parent;
 	struct task_struct *group_leader;
 	struct pid *thread_pid;
+	struct hlist_node pid_links[1];
 	struct list_head thread_node;
 	struct files_struct *files;
 	struct signal_struct *signal;
