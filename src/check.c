@@ -17,6 +17,7 @@
 #include "fallback.h"
 #include "feature.h"
 #include "json.h"
+#include "kernel_btf.h"
 #include "log.h"
 #include "meter.h"
 #include "neighbours.h"
@@ -30,13 +31,14 @@
 #define STATE_COLUMNS 10
 #define MIN_COLUMNS 60
 
-enum { OPT_JSON = 256, OPT_REFUSE, OPT_FORCE_FALLBACK };
+enum { OPT_JSON = 256, OPT_REFUSE, OPT_FORCE_FALLBACK, OPT_BTF };
 
 static const struct option long_options[] = {
 	{ "pid", required_argument, NULL, 'p' },
 	{ "json", no_argument, NULL, OPT_JSON },
 	{ "refuse", required_argument, NULL, OPT_REFUSE },
 	{ "force-fallback", required_argument, NULL, OPT_FORCE_FALLBACK },
+	{ "btf", required_argument, NULL, OPT_BTF },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
@@ -48,6 +50,7 @@ static const char help_text[] =
 	"about the rest.\n"
 	"\n"
 	"  -p, --pid PID[,PID…]     also what these processes allow\n"
+	"      --btf FILE           where the kernel has no BTF: a file with its BTF\n"
 	"      --json               one JSON object a line instead of text\n"
 	"  -v, --verbose            say more about what the kernel answers\n"
 	"  -h, --help               print this\n"
@@ -68,6 +71,9 @@ int check__parse(struct check_options *options, int argc, char **argv)
 			break;
 		case OPT_JSON:
 			options->json = true;
+			break;
+		case OPT_BTF:
+			options->btf = optarg;
 			break;
 		case OPT_REFUSE:
 			options->refuse = optarg;
@@ -188,7 +194,12 @@ static void check_kernel(struct check *check, const struct targets *targets, con
 		check->fails = true;
 		return;
 	}
-	check__add(check, "tracing", "on", NULL, NULL);
+	if (kernel_btf__file())
+		check__add(check, "tracing", "fallback",
+			   "the kernel's types are taken from a file, and nothing is used that takes its own BTF",
+			   "a kernel built with CONFIG_DEBUG_INFO_BTF=y, without --btf");
+	else
+		check__add(check, "tracing", "on", NULL, NULL);
 	try_session(check, refuse);
 	try_switch_function(check);
 	check_uprobes(check);
@@ -269,7 +280,7 @@ int check__run(const struct check_options *options)
 
 	if (err)
 		return err;
-	probes__force(options->force_fallback);
+	probes__force(options->force_fallback, options->btf);
 	log__divert(said, sizeof(said));
 	err = options->pids ? targets__parse(&targets, options->pids) : 0;
 	log__divert(NULL, 0);

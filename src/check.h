@@ -7,6 +7,7 @@
 
 struct check_options {
 	const char *pids; /* NULL: the host alone */
+	const char *btf; /* file of the kernel's types; NULL: its own */
 	const char *refuse; /* see struct session_config */
 	unsigned force_fallback; /* bits of enum fallback */
 	bool json;

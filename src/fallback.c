@@ -8,6 +8,7 @@
 #include "log.h"
 
 static const char *const names[NR_FALLBACKS] = {
+	[FALLBACK_KERNEL_BTF] = "kernel_btf",
 	[FALLBACK_TASK_STORAGE] = "task_storage",
 	[FALLBACK_TP_BTF] = "tp_btf",
 	[FALLBACK_CURRENT_TASK_BTF] = "current_task_btf",

@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 enum fallback {
+	FALLBACK_KERNEL_BTF,	   /* a file's, and programs that the kernel needs none for */
 	FALLBACK_TASK_STORAGE,	   /* a hash map */
 	FALLBACK_TP_BTF,	   /* raw tracepoints for thread switches */
 	FALLBACK_CURRENT_TASK_BTF, /* the task's address, and a copy of what is read of it */

@@ -16,8 +16,9 @@ static const struct feature table[] = {
 	{ "thread_states", SESSION_SCHED, "the kernel refuses the scheduler tracepoints" },
 	{ "requests", SESSION_REQUESTS, "the kernel refuses the tracepoint sys_exit: requests, connections and "
 					"queues are not measured" },
-	{ "existing_connections", SESSION_SOCKETS, "the kernel refuses the task_file iterator: connections that "
-						   "were open before, and accept queues, are not seen" },
+	{ "existing_connections", SESSION_SOCKETS, "the kernel refuses the program that lists open sockets: "
+						   "connections that were open before, and accept queues, are "
+						   "not seen" },
 	{ "stolen_cpu", SESSION_MIGRATE, "the kernel refuses the tracepoint sched_migrate_task: it is not known "
 					 "whose CPU time waiting threads lose" },
 	{ "lock_holders", SESSION_HOLDERS, "the kernel refuses a second program on sched_switch: what the holders of locks "
@@ -52,6 +53,9 @@ static struct report_feature state_of(const char *name, int err, const char *wit
 	};
 }
 
+static const char exit_event_remedy[] = "run as root, or add CAP_DAC_READ_SEARCH and mount tracefs on "
+					"/sys/kernel/tracing";
+
 /* What is lesser where thread switches are not seen in the best way; the reason NULL: that one is used. */
 static const struct {
 	const char *reason;
@@ -70,13 +74,31 @@ static const struct {
 
 static void read_way(const struct session *session, struct report_feature *feature)
 {
+	static const char of_a_file[] = "the kernel's types are taken from a file: raw tracepoints are used, and at "
+					"most 16384 threads are kept";
 	enum session_way way = session__way(session);
 
 	if (!ways[way].reason)
 		return;
+	if (way == WAY_RAW_TRACEPOINT && !session__has_kernel_btf(session)) {
+		*feature = (struct report_feature){ feature->name, "fallback", of_a_file,
+						    "a kernel built with CONFIG_DEBUG_INFO_BTF=y, without --btf" };
+		return;
+	}
 	feature->state = "fallback";
 	feature->reason = ways[way].reason;
 	feature->remedy = ways[way].remedy;
+}
+
+/* Where requests are off; with the kernel's own BTF they would be lesser. */
+static void read_no_sys_exit(const struct session *session, struct report_feature *feature)
+{
+	if (session__has_kernel_btf(session) || session__sys_exit(session) != SYS_EXIT_PREEMPTED)
+		return;
+	feature->reason = "this kernel preempts programs at the end of system calls, and the perf event "
+			  "raw_syscalls:sys_exit, where it does not, cannot be opened: requests, connections and "
+			  "queues are not measured";
+	feature->remedy = exit_event_remedy;
 }
 
 static void read_sys_exit(const struct session *session, struct report_feature *feature)
@@ -87,22 +109,22 @@ static void read_sys_exit(const struct session *session, struct report_feature *
 	feature->reason = "this kernel skips a program at the end of a system call while another thread is preempted in it, and "
 			  "the perf event raw_syscalls:sys_exit, where it does not, cannot be opened: requests may be missing, "
 			  "see lost.skipped_runs";
-	feature->remedy = "run as root, or add CAP_DAC_READ_SEARCH and mount tracefs on /sys/kernel/tracing";
+	feature->remedy = exit_event_remedy;
 }
 
-/* It is tried only where the kernel can find a task by its id and threads are in task storage. */
-static void read_holders(const struct session *session, struct report_feature *feature)
+/* Threads in task storage are found with a kernel function, those in a map without. */
+static void read_no_holders(const struct session *session, struct report_feature *feature)
 {
 	enum session_way way = session__way(session);
 
-	if (!session__has_task_from_pid(session)) {
+	if (way == WAY_FUNCTION) {
+		feature->reason = "it takes the owners of locks, most of which a kprobe on finish_task_switch does not "
+				  "know: what the holders of locks do meanwhile is not known";
+		feature->remedy = ways[way].remedy;
+	} else if (!session__has_task_from_pid(session)) {
 		feature->reason = "the kernel has no bpf_task_from_pid() for tracing programs: what the holders of locks do "
 				  "meanwhile is not known";
 		feature->remedy = "a newer kernel: Linux 6.2 has it";
-	} else if (way != WAY_BTF_TRACEPOINT) {
-		feature->reason = "it takes sched_switch as a BTF tracepoint, and task storage: what the holders of locks do "
-				  "meanwhile is not known";
-		feature->remedy = ways[way].remedy;
 	}
 }
 
@@ -115,12 +137,14 @@ void features__read(const struct session *session, int bursts_error, int cost_er
 		int err = session__part_error(session, table[i].part);
 
 		features[i] = state_of(table[i].name, err, table[i].without);
+		if (err && table[i].part == SESSION_REQUESTS)
+			read_no_sys_exit(session, &features[i]);
 		if (!err && table[i].part == SESSION_SCHED)
 			read_way(session, &features[i]);
 		if (!err && table[i].part == SESSION_REQUESTS)
 			read_sys_exit(session, &features[i]);
 		if (err && table[i].part == SESSION_HOLDERS)
-			read_holders(session, &features[i]);
+			read_no_holders(session, &features[i]);
 	}
 	features[i] = state_of("bursts", bursts_error,
 			       "the kernel refuses the tracepoints of process begins and ends: bursts of "

@@ -21,7 +21,7 @@ static int run_snoop(int argc, char **argv)
 	if (err)
 		return err < 0 ? EXIT_USAGE : EXIT_SUCCESS;
 	log__set_verbose(options.verbose);
-	probes__force(options.force_fallback);
+	probes__force(options.force_fallback, options.btf);
 	return snoop__run(&options) ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
@@ -64,6 +64,6 @@ int main(int argc, char **argv)
 	if (err)
 		return err < 0 ? EXIT_USAGE : EXIT_SUCCESS;
 	log__set_verbose(options.verbose);
-	probes__force(options.force_fallback);
+	probes__force(options.force_fallback, options.btf);
 	return monitor__run(&options) ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -31,6 +31,7 @@ enum {
 	OPT_FOLDED,
 	OPT_BASELINE,
 	OPT_LOCKS,
+	OPT_BTF,
 };
 
 static const struct option long_options[] = {
@@ -55,6 +56,7 @@ static const struct option long_options[] = {
 	{ "container", required_argument, NULL, OPT_CONTAINER },
 	{ "folded", required_argument, NULL, OPT_FOLDED },
 	{ "baseline", required_argument, NULL, OPT_BASELINE },
+	{ "btf", required_argument, NULL, OPT_BTF },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "version", no_argument, NULL, 'V' },
 	{ "help", no_argument, NULL, 'h' },
@@ -90,6 +92,7 @@ static const char help_text[] =
 	"                          at a cost, see --max-overhead; off (scheduler)\n"
 	"      --max-overhead PERCENT\n"
 	"                          of one CPU that measuring may take from the target (5)\n"
+	"      --btf FILE          where the kernel has no BTF: a file with its BTF\n"
 	"  -v, --verbose           say more about what the kernel answers\n"
 	"  -V, --version           print the version\n"
 	"  -h, --help              print this\n"
@@ -236,6 +239,9 @@ static int parse_one(struct options *options, int option, const char *arg)
 	case OPT_BASELINE:
 		options->baseline = arg;
 		return 0;
+	case OPT_BTF:
+		options->btf = arg;
+		return *arg ? 0 : usage("--btf", arg, "the name of a file");
 	case OPT_REFUSE:
 		options->refuse = arg;
 		return 0;

@@ -31,6 +31,7 @@ struct options {
 	uint64_t ring_bytes; /* 0: default */
 	uint64_t max_conns; /* 0: default */
 	const char *baseline; /* file of an earlier run's JSON; NULL: none */
+	const char *btf; /* file of the kernel's types; NULL: its own */
 	const char *refuse;  /* see struct session_config */
 	unsigned force_fallback;
 };

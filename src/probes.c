@@ -6,11 +6,11 @@
 #include <string.h>
 #include <sys/capability.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include <bpf/btf.h>
 
 #include "fallback.h"
+#include "kernel_btf.h"
 #include "kfunc.h"
 #include "log.h"
 #include "rights.h"
@@ -55,13 +55,24 @@ static bool is_to_be_used(enum fallback which, bool has, unsigned forced)
 	return has && !(forced & FALLBACK_BIT(which));
 }
 
-void probes__read(const struct btf *btf, unsigned forced, struct probes *probes)
+/* What makes the kernel look at its own BTF. */
+static void forgo_kernel_btf(struct probes *probes)
+{
+	probes->has_task_storage = false;
+	probes->has_tp_btf = false;
+	probes->has_current_task_btf = false;
+	probes->has_task_pt_regs = false;
+	memset(probes->kfunc_ids, 0, sizeof(probes->kfunc_ids));
+}
+
+void probes__read(const struct btf *btf, bool is_own, unsigned forced, struct probes *probes)
 {
 	const struct {
 		bool *to;
 		enum fallback which;
 		bool has;
 	} list[] = {
+		{ &probes->has_kernel_btf, FALLBACK_KERNEL_BTF, is_own },
 		{ &probes->has_task_storage, FALLBACK_TASK_STORAGE, true },
 		{ &probes->has_tp_btf, FALLBACK_TP_BTF, true },
 		{ &probes->has_current_task_btf, FALLBACK_CURRENT_TASK_BTF,
@@ -84,6 +95,8 @@ void probes__read(const struct btf *btf, unsigned forced, struct probes *probes)
 	/* What the one takes, the other returns. */
 	probes->has_task_pt_regs = probes->has_task_pt_regs && probes->has_current_task_btf;
 	kfunc__find(btf, probes->kfunc_ids);
+	if (!probes->has_kernel_btf)
+		forgo_kernel_btf(probes);
 	probes->has_task_from_pid = probes->kfunc_ids[TP_TASK_FROM_PID] &&
 				    probes->kfunc_ids[TP_TASK_RELEASE];
 	probes->has_attach_cookie = probes__has_helper(btf, "BPF_FUNC_get_attach_cookie");
@@ -141,9 +154,19 @@ int probes__find_function(const char *path, const char *function, char *symbol, 
 
 static unsigned forced_fallbacks;
 
-void probes__force(unsigned forced)
+void probes__force(unsigned forced, const char *btf_file)
 {
 	forced_fallbacks = forced;
+	kernel_btf__choose(btf_file, forced & FALLBACK_BIT(FALLBACK_KERNEL_BTF));
+}
+
+/* A file may be without functions; the kernel has a list of its own. */
+static void ask_for_functions(struct probes *probes)
+{
+	char symbol[64];
+
+	if (!probes__find_function("/proc/kallsyms", "trace_call_bpf_faultable", symbol, sizeof(symbol)))
+		probes->has_steady_sys_exit = false;
 }
 
 int probes__read_kernel(struct probes *probes)
@@ -151,13 +174,17 @@ int probes__read_kernel(struct probes *probes)
 	static struct probes known;
 	static bool is_known;
 	struct btf *btf;
+	char why[256];
 
 	if (!is_known) {
-		btf = btf__load_vmlinux_btf();
-		if (!btf)
-			return log__fail(-errno, "cannot read the kernel's BTF: %s", strerror(errno));
-		probes__read(btf, forced_fallbacks, &known);
+		int err = kernel_btf__load(&btf, why, sizeof(why));
+
+		if (err)
+			return log__fail(err, "%s", why);
+		probes__read(btf, !kernel_btf__is_given(), forced_fallbacks, &known);
 		btf__free(btf);
+		if (!known.has_kernel_btf)
+			ask_for_functions(&known);
 		is_known = true;
 	}
 	*probes = known;
@@ -175,6 +202,9 @@ int probes__explain_load(int err)
 				 "this user may have %llu kB: raise the limit ('ulimit -l unlimited', or "
 				 "LimitMEMLOCK=infinity in a unit of systemd), or add CAP_SYS_RESOURCE",
 				 (unsigned long long)limit.rlim_cur / 1024);
+	if (kernel_btf__is_given())
+		return log__fail(err, "cannot load the BPF programs (%s), as where %s is not of this kernel: %s",
+				 strerror(-err), kernel_btf__file(), kernel_btf__remedy());
 	return log__fail(err, "cannot load the BPF programs: %s (run with --verbose for the reason)", strerror(-err));
 }
 
@@ -191,6 +221,26 @@ static bool lockdown_is_confidentiality(void)
 	return strstr(line, "[confidentiality]") != NULL;
 }
 
+/* The kernel's types: of the kernel itself, or of the file that is given. */
+static bool find_lack_of_types(struct host_lack *lack)
+{
+	static char why[256];
+	struct btf *btf;
+	int err;
+
+	if (!kernel_btf__file()) {
+		*lack = (struct host_lack){ -ENOENT, "this kernel does not describe its types (no /sys/kernel/btf/vmlinux)",
+					    "give a file that does by --btf FILE (threadprof(8) says where to get one), "
+					    "or boot a kernel built with CONFIG_DEBUG_INFO_BTF=y" };
+		return !kernel_btf__has_own();
+	}
+	err = kernel_btf__load(&btf, why, sizeof(why));
+	if (!err)
+		btf__free(btf);
+	*lack = (struct host_lack){ err, why, kernel_btf__remedy() };
+	return err;
+}
+
 bool probes__find_lack(struct host_lack *lack)
 {
 	if (!rights__may_trace())
@@ -202,11 +252,8 @@ bool probes__find_lack(struct host_lack *lack)
 	else if (lockdown_is_confidentiality())
 		*lack = (struct host_lack){ -EPERM, "the kernel is locked down (lockdown=confidentiality), which forbids all "
 					    "tracing", "boot with lockdown=integrity or none" };
-	else if (access("/sys/kernel/btf/vmlinux", R_OK))
-		*lack = (struct host_lack){ -ENOENT, "this kernel does not describe its types (no /sys/kernel/btf/vmlinux)",
-					    "threadprof needs one built with CONFIG_DEBUG_INFO_BTF=y" };
 	else
-		return false;
+		return find_lack_of_types(lack);
 	return true;
 }
 
@@ -214,5 +261,10 @@ int probes__check_host(void)
 {
 	struct host_lack lack;
 
-	return probes__find_lack(&lack) ? log__fail(lack.err, "%s: %s", lack.reason, lack.remedy) : 0;
+	if (probes__find_lack(&lack))
+		return log__fail(lack.err, "%s: %s", lack.reason, lack.remedy);
+	if (kernel_btf__is_given() && kernel_btf__has_own())
+		log__info("this kernel describes its types itself: without --btf there is room for more than 16384 "
+			  "threads");
+	return 0;
 }

@@ -11,6 +11,11 @@
 struct btf;
 
 struct probes {
+	/*
+	 * Its own BTF may be used. Where not, as the kernel has none, no program may be loaded that makes the kernel
+	 * look at it: none that is of type "tracing", reads through a pointer to a task, or calls kernel functions.
+	 */
+	bool has_kernel_btf;
 	bool has_task_storage;	   /* false: it is not to be tried; what the kernel lets us use shows at the load */
 	bool has_tp_btf;	   /* the same */
 	bool has_current_task_btf; /* the helper bpf_get_current_task_btf() */
@@ -41,11 +46,17 @@ int probes__find_function(const char *path, const char *function, char *symbol, 
 /* Does @btf list the helper function, as in "BPF_FUNC_task_pt_regs"? */
 bool probes__has_helper(const struct btf *btf, const char *id);
 
-/* Fills @probes from the kernel's BTF; a bit of @forced for each enum fallback that is to be taken as missing. */
-void probes__read(const struct btf *btf, unsigned forced, struct probes *probes);
+/*
+ * Fills @probes from the kernel's types, which are @is_own or a file's; a bit of @forced for each enum fallback that
+ * is to be taken as missing.
+ */
+void probes__read(const struct btf *btf, bool is_own, unsigned forced, struct probes *probes);
 
-/* Before all else: what probes__read_kernel() is to take as missing, a bit for each enum fallback. */
-void probes__force(unsigned forced);
+/*
+ * Before all else: what probes__read_kernel() is to take as missing, a bit for each enum fallback, and the file that
+ * describes the kernel's types; NULL: the kernel's own BTF does.
+ */
+void probes__force(unsigned forced, const char *btf_file);
 
 /*
  * The same of the running kernel, whose BTF, some megabytes, is read at the first call only. Negative errno
@@ -59,14 +70,14 @@ int probes__read_kernel(struct probes *probes);
  */
 int probes__explain_load(int err);
 
-/* What keeps this process from loading tracing programs here, and what to do about it. Static strings. */
+/* What keeps this process from loading tracing programs here, and what to do about it. Valid until the next look. */
 struct host_lack {
 	int err;
 	const char *reason;
 	const char *remedy;
 };
 
-/* Finds the first such thing: capabilities, a user namespace, lockdown, BTF. false: there is none. */
+/* Finds the first such thing: capabilities, a user namespace, lockdown, BTF or its file. false: there is none. */
 bool probes__find_lack(struct host_lack *lack);
 
 /* The same as one sentence on stderr and a negative errno; 0: there is none. */

@@ -11,11 +11,17 @@
 #define SWITCH_FUNCTION "finish_task_switch"
 #define EXIT_EVENT_PROGRAM "request_sys_exit_perf"
 
+enum program_role {
+	SEES_SWITCHES = 1, /* another way to see switches needs another program in its place */
+	IS_RUN = 2,	   /* by userspace (test_run.h), and attached to nothing */
+};
+
 struct program {
 	const char *name;
 	enum session_part part; /* what does not work without it */
 	bool required;
 	unsigned ways; /* to see thread switches, that it is a part of: a bit for each enum session_way */
+	enum program_role role;
 };
 
 /* All of them; the last one has no name. */
@@ -29,8 +35,8 @@ bool program__is_of_way(const struct program *program, enum session_way way);
 /* True also of all that have nothing to do with it. */
 bool program__is_of_sys_exit(const struct program *program, enum session_sys_exit sys_exit);
 
-/* Another way to see switches needs another program in its place. */
 bool program__sees_switches(const struct program *program);
+bool program__is_run(const struct program *program);
 
 /* May switches be seen in this way, as far as is known before the load: from what was asked for, and from BTF. */
 bool way__is_allowed(enum session_way way, enum switch_probe asked, const struct probes *probes);

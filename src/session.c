@@ -13,6 +13,7 @@
 #include <bpf/libbpf.h>
 #include <linux/perf_event.h>
 
+#include "kernel_btf.h"
 #include "kfunc.h"
 #include "log.h"
 #include "pidns.h"
@@ -136,7 +137,8 @@ static int configure(struct session *session, const struct session_config *confi
 		bpf_map__set_max_entries(skel->maps.events, config->ring_bytes);
 	bpf_map__set_max_entries(skel->maps.run_queues, nr_cpus > 0 ? nr_cpus : 1);
 	skel->rodata->has_task_from_vpid = probes->has_task_from_vpid;
-	if (!probes->has_task_from_pid || session->way != WAY_BTF_TRACEPOINT)
+	/* A thread in task storage is found with a kernel function, one in a map without; a kprobe knows no owner. */
+	if (session->way == WAY_FUNCTION || (session->way == WAY_BTF_TRACEPOINT && !probes->has_task_from_pid))
 		session->part_error[SESSION_HOLDERS] = -EOPNOTSUPP;
 	choose_programs(session);
 	choose_maps(session);
@@ -151,9 +153,10 @@ static int configure(struct session *session, const struct session_config *confi
 
 static int open_and_load(struct session *session, const struct session_config *config)
 {
+	LIBBPF_OPTS(bpf_object_open_opts, options, .btf_custom_path = kernel_btf__file());
 	int err;
 
-	session->skel = threadprof_bpf__open();
+	session->skel = threadprof_bpf__open_opts(&options);
 	if (!session->skel)
 		return log__fail(-errno, "cannot open the BPF programs: %s", strerror(errno));
 	refused_program[0] = '\0';
@@ -170,7 +173,8 @@ static int open_and_load(struct session *session, const struct session_config *c
 /* Of the ends of system calls, the next lesser way that may work; false: there is none. */
 static bool take_lesser_sys_exit(struct session *session, const struct program *refused)
 {
-	if (refused->part != SESSION_REQUESTS || session->sys_exit != SYS_EXIT_EVENT)
+	if (refused->part != SESSION_REQUESTS || session->sys_exit != SYS_EXIT_EVENT ||
+	    !session->probes.has_kernel_btf)
 		return false;
 	session->sys_exit = SYS_EXIT_PREEMPTED;
 	return true;
@@ -264,6 +268,9 @@ static int explain(const struct session *session, const struct session_config *c
 		return log__fail(err, "this kernel does not let " SWITCH_FUNCTION " be probed (%s), which takes one built "
 				      "with CONFIG_KPROBE_EVENTS: run with --switch-probe=sched_switch, which tells the same",
 				 strerror(-err));
+	if (refused[0] && kernel_btf__is_given())
+		return log__fail(err, "the kernel refuses the program %s (%s), as where %s is not of this kernel: %s",
+				 refused, strerror(-err), kernel_btf__file(), kernel_btf__remedy());
 	if (refused[0])
 		return log__fail(err, "the kernel refuses the program %s: %s (run with --verbose for its log)", refused,
 				 strerror(-err));
@@ -323,7 +330,10 @@ static int on_record(void *context, void *data, size_t size)
 	return session->nr_drained < MAX_DRAINED ? 0 : STOP_DRAINING;
 }
 
-/* A lesser way than the tracepoint only where that one's program would be preempted. */
+/*
+ * A lesser way than the tracepoint only where that one's program would be preempted. The least one calls kernel
+ * functions against that.
+ */
 static void choose_sys_exit(struct session *session, const struct session_config *config)
 {
 	if (session->probes.has_steady_sys_exit)
@@ -335,6 +345,8 @@ static void choose_sys_exit(struct session *session, const struct session_config
 	session->sys_exit = session->exit_event < 0 ? SYS_EXIT_PREEMPTED : SYS_EXIT_EVENT;
 	if (session->exit_event < 0)
 		log__debug("there is no perf event of sys_exit: %s", strerror(-session->exit_event));
+	if (session->exit_event < 0 && !session->probes.has_kernel_btf)
+		session->part_error[SESSION_REQUESTS] = session->exit_event;
 }
 
 int session__open(const struct session_config *config, struct session **out)
@@ -388,15 +400,16 @@ static int learn_regs(struct session *session)
 
 int session__attach(struct session *session)
 {
-	int learned = learn_regs(session);
+	int err = session__check_types(session);
 
-	if (learned)
-		return learned;
+	if (!err)
+		err = learn_regs(session);
+	if (err)
+		return err;
 	for (const struct program *program = programs; program->name; program++) {
-		int err;
-
 		/* Where a lock function is, only the target's mappings tell: src/lock_probes.c attaches to it. */
-		if (!is_used(session, program) || program->part == SESSION_REGS || program->part == SESSION_LOCK_CALLS)
+		if (!is_used(session, program) || program__is_run(program) || program->part == SESSION_REGS ||
+		    program->part == SESSION_LOCK_CALLS)
 			continue;
 		err = attach(session, program);
 		if (err && program->required)
@@ -416,6 +429,11 @@ enum session_sys_exit session__sys_exit(const struct session *session)
 enum session_way session__way(const struct session *session)
 {
 	return session->way;
+}
+
+bool session__has_kernel_btf(const struct session *session)
+{
+	return session->probes.has_kernel_btf;
 }
 
 bool session__has(const struct session *session, enum session_part part)
@@ -480,65 +498,6 @@ int session__drain(struct session *session, session_record_fn fn, void *context)
 int session__poll_fd(const struct session *session)
 {
 	return bpf_map__fd(session->skel->maps.events);
-}
-
-/* Splits what an iterator wrote into records; a record may lie across two reads. */
-static int read_records(int fd, session_record_fn fn, void *context)
-{
-	_Alignas(8) char buffer[64 * 1024];
-	size_t used = 0, at;
-	ssize_t got;
-
-	while ((got = read(fd, buffer + used, sizeof(buffer) - used)) != 0) {
-		if (got < 0) {
-			if (errno == EINTR || errno == EAGAIN)
-				continue;
-			return -errno;
-		}
-		used += got;
-		for (at = 0; used - at >= sizeof(struct tp_rec);) {
-			const struct tp_rec *rec = (const struct tp_rec *)(buffer + at);
-
-			if (rec->size < sizeof(*rec) || rec->size > used - at)
-				break;
-			if (fn)
-				fn(context, rec);
-			at += rec->size;
-		}
-		memmove(buffer, buffer + at, used - at);
-		used -= at;
-	}
-	return used ? -EPROTO : 0;
-}
-
-static int iterate(struct bpf_link *link, session_record_fn fn, void *context)
-{
-	int fd, err;
-
-	if (!link)
-		return -EOPNOTSUPP;
-	fd = bpf_iter_create(bpf_link__fd(link));
-	if (fd < 0)
-		return -errno;
-	err = read_records(fd, fn, context);
-	close(fd);
-	return err;
-}
-
-int session__adopt(struct session *session)
-{
-	return iterate(session->skel->links.adopt_threads, NULL, NULL);
-}
-
-int session__snapshot_threads(struct session *session, session_record_fn fn, void *context)
-{
-	return iterate(session->skel->links.snapshot_threads, fn, context);
-}
-
-int session__snapshot_sockets(struct session *session, session_record_fn fn, void *context)
-{
-	session->skel->bss->nr_io_urings = 0;
-	return iterate(session->skel->links.snapshot_sockets, fn, context);
 }
 
 /* --- end --- */

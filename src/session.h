@@ -59,7 +59,7 @@ enum session_part {
 	SESSION_SCHED,	  /* sched_switch, sched_wakeup: thread states */
 	SESSION_MIGRATE,  /* sched_migrate_task: whose CPU time a waiting thread lost */
 	SESSION_REQUESTS, /* sys_exit */
-	SESSION_SOCKETS,  /* the task_file iterator: connections that were open before us, accept queues */
+	SESSION_SOCKETS,  /* a look at open sockets: connections that were open before us, accept queues */
 	SESSION_HOLDERS,  /* a second sched_switch: what holders of locks do while others wait */
 	SESSION_LOCK_CALLS, /* uprobes on lock functions; not loaded unless LOCKS_UPROBE asks for them */
 	SESSION_NR_PARTS,
@@ -87,6 +87,9 @@ enum session_sys_exit {
 };
 
 enum session_sys_exit session__sys_exit(const struct session *session);
+
+/* False: the types of a file are used, and nothing that takes the kernel's own. */
+bool session__has_kernel_btf(const struct session *session);
 
 /* Why it is not at work: negative errno of the load or attach; 0 if it is. */
 int session__part_error(const struct session *session, enum session_part part);

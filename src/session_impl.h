@@ -27,4 +27,7 @@ struct session {
 	void *context;
 };
 
+/* In session_look.c: are the types that the programs were loaded with those of this kernel? Negative errno, said. */
+int session__check_types(struct session *session);
+
 #endif /* THREADPROF_SESSION_IMPL_H */

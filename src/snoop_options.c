@@ -29,6 +29,7 @@ enum {
 	OPT_RING_BYTES,
 	OPT_COLOR,
 	OPT_FORCE_FALLBACK,
+	OPT_BTF,
 };
 
 static const struct option long_options[] = {
@@ -47,6 +48,7 @@ static const struct option long_options[] = {
 	{ "ring-bytes", required_argument, NULL, OPT_RING_BYTES },
 	{ "color", required_argument, NULL, OPT_COLOR },
 	{ "force-fallback", required_argument, NULL, OPT_FORCE_FALLBACK },
+	{ "btf", required_argument, NULL, OPT_BTF },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
@@ -69,6 +71,7 @@ static const char help_text[] =
 	"      --burst-min N        so many starts of one program from one launcher … (10)\n"
 	"      --burst-window S     … within so many seconds are a burst (2)\n"
 	"      --color WHEN         auto, always or never (auto: on a terminal)\n"
+	"      --btf FILE           where the kernel has no BTF: a file with its BTF\n"
 	"  -v, --verbose            say more about what the kernel answers\n"
 	"  -h, --help               print this\n"
 	"\n"
@@ -195,6 +198,9 @@ static int parse_one(struct snoop_options *options, int option, const char *arg)
 		return 0;
 	case OPT_RING_BYTES:
 		return parse_ring_bytes(options, arg);
+	case OPT_BTF:
+		options->btf = arg;
+		return *arg ? 0 : usage("--btf", arg, "the name of a file");
 	case OPT_FORCE_FALLBACK:
 		return fallback__parse(arg, &options->force_fallback);
 	case OPT_COLOR:

@@ -23,6 +23,7 @@ struct snoop_options {
 	uint64_t ring_bytes; /* 0: default */
 	enum { SNOOP_COLOR_AUTO, SNOOP_COLOR_ALWAYS, SNOOP_COLOR_NEVER } color;
 	bool verbose;
+	const char *btf; /* file of the kernel's types; NULL: its own */
 	unsigned force_fallback; /* bits of enum fallback */
 };
 

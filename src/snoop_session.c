@@ -11,13 +11,16 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "kernel_btf.h"
 #include "log.h"
 #include "object_cost.h"
 #include "pidns.h"
 #include "probes.h"
+#include "proc_walk.h"
 #include "ring.h"
 #include "skipped_runs.h"
 #include "snoop.skel.h"
+#include "test_run.h"
 
 /* With brief: parts of a path, and threads that are still to be reaped when their process ends. */
 #define BRIEF_EXE_PARTS 12
@@ -28,6 +31,7 @@ struct snoop_session {
 	struct ring *ring;
 	snoop_record_fn fn; /* of the drain that runs */
 	void *context;
+	bool is_raw; /* no program takes the kernel's own BTF */
 };
 
 __attribute__((format(printf, 2, 0))) static int on_libbpf_print(enum libbpf_print_level level,
@@ -52,15 +56,38 @@ static int on_record(void *context, void *data, size_t size)
 	return 0;
 }
 
+static void choose_programs(const struct snoop_session *session, const struct snoop_session_config *config)
+{
+	const struct snoop_bpf *skel = session->skel;
+	const struct {
+		struct bpf_program *with_btf, *raw;
+		bool is_wanted;
+	} list[] = {
+		{ skel->progs.snoop_fork, skel->progs.snoop_fork_raw, true },
+		{ skel->progs.snoop_exec, skel->progs.snoop_exec_raw, true },
+		{ skel->progs.snoop_exit, skel->progs.snoop_exit_raw, true },
+		{ skel->progs.snoop_failed, skel->progs.snoop_failed_raw, config->failed },
+		{ skel->progs.snoop_switch, skel->progs.snoop_switch_raw, config->exact_cpu },
+		{ skel->progs.snoop_living, skel->progs.snoop_living_one, true },
+	};
+
+	for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++) {
+		bpf_program__set_autoload(list[i].with_btf, list[i].is_wanted && !session->is_raw);
+		bpf_program__set_autoload(list[i].raw, list[i].is_wanted && session->is_raw);
+	}
+}
+
 static int load(struct snoop_session *session, const struct snoop_session_config *config)
 {
+	LIBBPF_OPTS(bpf_object_open_opts, options, .btf_custom_path = kernel_btf__file());
 	struct snoop_bpf *skel;
 	struct probes probes;
 	int err = probes__read_kernel(&probes);
 
 	if (err)
 		return err;
-	session->skel = skel = snoop_bpf__open();
+	session->is_raw = !probes.has_tp_btf;
+	session->skel = skel = snoop_bpf__open_opts(&options);
 	if (!skel)
 		return log__fail(-errno, "cannot open the BPF programs: %s", strerror(errno));
 	skel->rodata->has_group_dead = probes.has_group_dead;
@@ -70,8 +97,7 @@ static int load(struct snoop_session *session, const struct snoop_session_config
 		skel->rodata->max_exe_parts = BRIEF_EXE_PARTS;
 		skel->rodata->max_threads = BRIEF_THREADS;
 	}
-	bpf_program__set_autoload(skel->progs.snoop_failed, config->failed);
-	bpf_program__set_autoload(skel->progs.snoop_switch, config->exact_cpu);
+	choose_programs(session, config);
 	if (config->ring_bytes)
 		bpf_map__set_max_entries(skel->maps.events, config->ring_bytes);
 	err = snoop_bpf__load(skel);
@@ -103,9 +129,22 @@ static void ignore(void *context, const struct tp_rec *rec)
 	(void)rec;
 }
 
+/* See session__check_types(). */
+static int check_types(struct snoop_session *session)
+{
+	const struct snoop_process *found = &session->skel->bss->found.p;
+	int err = test_run(session->skel->progs.snoop_living_one, getpid(), 0);
+
+	return test_run__check_self(err, found->tgid, found->comm);
+}
+
 int snoop_session__attach(struct snoop_session *session)
 {
-	int err = snoop_bpf__attach(session->skel);
+	int err = session->is_raw ? check_types(session) : 0;
+
+	if (err)
+		return err;
+	err = snoop_bpf__attach(session->skel);
 
 	if (err)
 		return log__fail(err, "cannot attach the BPF programs: %s", strerror(-err));
@@ -118,7 +157,7 @@ int snoop_session__attach(struct snoop_session *session)
 	return 0;
 }
 
-int snoop_session__each_living(struct snoop_session *session, snoop_record_fn fn, void *context)
+static int iterate_living(const struct snoop_session *session, snoop_record_fn fn, void *context)
 {
 	struct snoop_rec recs[256];
 	size_t used = 0, at;
@@ -144,6 +183,26 @@ int snoop_session__each_living(struct snoop_session *session, snoop_record_fn fn
 	}
 	close(fd);
 	return 0;
+}
+
+static int find_living(void *context, uint32_t tgid)
+{
+	const struct snoop_session *session = context;
+	int err = test_run(session->skel->progs.snoop_living_one, tgid, 0);
+
+	if (!err && session->skel->bss->found.h.kind)
+		session->fn(session->context, &session->skel->bss->found.h);
+	return err;
+}
+
+int snoop_session__each_living(struct snoop_session *session, snoop_record_fn fn, void *context)
+{
+	if (session->is_raw) {
+		session->fn = fn;
+		session->context = context;
+		return proc_walk__processes(find_living, session);
+	}
+	return iterate_living(session, fn, context);
 }
 
 int snoop_session__drain(struct snoop_session *session, snoop_record_fn fn, void *context)

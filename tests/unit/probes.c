@@ -225,7 +225,7 @@ static void decide(const struct decision *expected)
 	if (expected->exit_args >= 0)
 		add_tracepoint(&kernel, "sched_process_exit", expected->exit_args);
 	memset(&probes, 0xff, sizeof(probes));
-	probes__read(kernel.btf, 0, &probes);
+	probes__read(kernel.btf, true, 0, &probes);
 	if (probes.has_prev_state != expected->has_prev_state || probes.has_group_dead != expected->has_group_dead)
 		fail_msg("%s: prev_state %d, group_dead %d", expected->kernel, probes.has_prev_state,
 			 probes.has_group_dead);
@@ -290,13 +290,13 @@ static void test_steady_sys_exit(void **state)
 	struct probes probes;
 
 	(void)state;
-	probes__read(kernel.btf, 0, &probes);
+	probes__read(kernel.btf, true, 0, &probes);
 	assert_true(probes.has_steady_sys_exit);
 	assert_true(btf__add_func(kernel.btf, "trace_call_bpf", BTF_FUNC_GLOBAL, proto) > 0);
-	probes__read(kernel.btf, 0, &probes);
+	probes__read(kernel.btf, true, 0, &probes);
 	assert_true(probes.has_steady_sys_exit);
 	assert_true(btf__add_func(kernel.btf, "trace_call_bpf_faultable", BTF_FUNC_GLOBAL, proto) > 0);
-	probes__read(kernel.btf, 0, &probes);
+	probes__read(kernel.btf, true, 0, &probes);
 	assert_false(probes.has_steady_sys_exit);
 	free_kernel(&kernel);
 }
@@ -320,14 +320,37 @@ static void test_what_has_no_fallback(void **state)
 
 		assert_true(btf__add_enum(kernel.btf, "bpf_func_id", 4) > 0);
 		assert_int_equal(btf__add_enum_value(kernel.btf, kernels[i].helper, 1), 0);
-		probes__read(kernel.btf, 0, &probes);
+		probes__read(kernel.btf, true, 0, &probes);
 		assert_int_equal(probes.has_attach_cookie, kernels[i].has_attach_cookie);
 		assert_int_equal(probes.maps_count_as_locked, kernels[i].maps_count_as_locked);
 		free_kernel(&kernel);
 	}
 }
 
-/* Each one alone takes away what it names, and only that. */
+/* A file's types tell what the kernel has, and nothing that makes the kernel look at its own. */
+static void test_types_of_a_file(void **state)
+{
+	struct kernel kernel = new_kernel_with_everything();
+	int proto = add_proto(&kernel, 1);
+	struct probes probes;
+
+	(void)state;
+	assert_true(btf__add_func(kernel.btf, "bpf_task_from_pid", BTF_FUNC_GLOBAL, proto) > 0);
+	assert_true(btf__add_func(kernel.btf, "bpf_task_release", BTF_FUNC_GLOBAL, proto) > 0);
+	probes__read(kernel.btf, true, 0, &probes);
+	assert_true(probes.has_kernel_btf && probes.has_tp_btf && probes.has_task_from_pid);
+	probes__read(kernel.btf, false, 0, &probes);
+	assert_false(probes.has_kernel_btf);
+	assert_false(probes.has_tp_btf || probes.has_task_storage || probes.has_current_task_btf ||
+		     probes.has_task_pt_regs || probes.has_task_from_pid || probes.has_task_from_vpid);
+	for (int i = 0; i < TP_NR_KFUNCS; i++)
+		assert_int_equal(probes.kfunc_ids[i], 0);
+	assert_true(probes.has_prev_state && probes.has_group_dead && probes.has_mem_alloc &&
+		    probes.has_steady_sys_exit);
+	free_kernel(&kernel);
+}
+
+/* Each one alone takes away what it names, and only that; and what depends on it. */
 static void test_forced_fallbacks(void **state)
 {
 	struct kernel kernel = new_kernel_with_everything();
@@ -337,13 +360,16 @@ static void test_forced_fallbacks(void **state)
 		unsigned forced = which < NR_FALLBACKS ? FALLBACK_BIT(which) : 0;
 		struct probes probes;
 
-		probes__read(kernel.btf, forced, &probes);
-		assert_int_equal(probes.has_task_storage, which != FALLBACK_TASK_STORAGE);
-		assert_int_equal(probes.has_tp_btf, which != FALLBACK_TP_BTF);
-		assert_int_equal(probes.has_current_task_btf, which != FALLBACK_CURRENT_TASK_BTF);
+		probes__read(kernel.btf, true, forced, &probes);
+		bool own = which != FALLBACK_KERNEL_BTF;
+
+		assert_int_equal(probes.has_kernel_btf, own);
+		assert_int_equal(probes.has_task_storage, own && which != FALLBACK_TASK_STORAGE);
+		assert_int_equal(probes.has_tp_btf, own && which != FALLBACK_TP_BTF);
+		assert_int_equal(probes.has_current_task_btf, own && which != FALLBACK_CURRENT_TASK_BTF);
 		/* this helper takes what that one returns */
 		assert_int_equal(probes.has_task_pt_regs,
-				 which != FALLBACK_TASK_PT_REGS && which != FALLBACK_CURRENT_TASK_BTF);
+				 own && which != FALLBACK_TASK_PT_REGS && which != FALLBACK_CURRENT_TASK_BTF);
 		assert_int_equal(probes.has_prev_state, which != FALLBACK_PREV_STATE);
 		assert_int_equal(probes.has_group_dead, which != FALLBACK_GROUP_DEAD);
 		assert_int_equal(probes.has_mem_alloc, which != FALLBACK_MEM_ALLOC);
@@ -385,6 +411,7 @@ int main(void)
 		cmocka_unit_test(test_helpers),
 		cmocka_unit_test(test_steady_sys_exit),
 		cmocka_unit_test(test_what_has_no_fallback),
+		cmocka_unit_test(test_types_of_a_file),
 		cmocka_unit_test(test_forced_fallbacks),
 		cmocka_unit_test(test_the_running_kernel),
 	};

@@ -111,20 +111,37 @@ static void test_ways(void **state)
 	assert_ways(&probes, SWITCH_PROBE_FUNCTION, "---y");
 }
 
+/* How many programs of @part one way, and one end of system calls, take. */
+static int count_programs(enum session_part part, enum session_way way, enum session_sys_exit sys_exit)
+{
+	int count = 0;
+
+	for (const struct program *program = programs; program->name; program++)
+		count += program->part == part && program__is_of_way(program, way) &&
+			 program__is_of_sys_exit(program, sys_exit);
+	return count;
+}
+
+/* Each way has the same programs under other names: one for each thing that is seen. */
+static void test_each_way_is_whole(void **state)
+{
+	(void)state;
+	for (enum session_way way = 0; way < NR_WAYS; way++) {
+		assert_int_equal(count_programs(SESSION_SCHED, way, 0), 8);
+		assert_int_equal(count_programs(SESSION_MIGRATE, way, 0), 1);
+		assert_int_equal(count_programs(SESSION_SOCKETS, way, 0), 1);
+	}
+}
+
 /* One program, and only one, is at the end of system calls; the others are there in any case. */
 static void test_sys_exit(void **state)
 {
 	(void)state;
-	for (enum session_sys_exit way = 0; way < NR_SYS_EXITS; way++) {
-		int of_requests = 0;
-
-		for (const struct program *program = programs; program->name; program++) {
-			if (program->part == SESSION_REQUESTS)
-				of_requests += program__is_of_sys_exit(program, way);
-			else
-				assert_true(program__is_of_sys_exit(program, way));
-		}
-		assert_int_equal(of_requests, 1);
+	for (enum session_sys_exit sys_exit = 0; sys_exit < NR_SYS_EXITS; sys_exit++) {
+		for (enum session_way way = 0; way < NR_WAYS; way++)
+			assert_int_equal(count_programs(SESSION_REQUESTS, way, sys_exit), 1);
+		for (const struct program *program = programs; program->name; program++)
+			assert_true(program->part == SESSION_REQUESTS || program__is_of_sys_exit(program, sys_exit));
 	}
 	assert_true(program__is_of_sys_exit(program__find("request_sys_exit"), SYS_EXIT_TRACEPOINT));
 	assert_true(program__is_of_sys_exit(program__find(EXIT_EVENT_PROGRAM), SYS_EXIT_EVENT));
@@ -137,6 +154,7 @@ int main(void)
 		cmocka_unit_test(test_a_list),
 		cmocka_unit_test(test_what_is_no_name),
 		cmocka_unit_test(test_ways),
+		cmocka_unit_test(test_each_way_is_whole),
 		cmocka_unit_test(test_sys_exit),
 	};
 
