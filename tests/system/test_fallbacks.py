@@ -5,6 +5,7 @@
 Both see the same system calls and switches, so that noise is in both or in none.
 """
 import os
+import socket
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
@@ -13,7 +14,7 @@ import tp
 from tp import test
 
 NAMES = ("task_storage", "tp_btf", "current_task_btf", "task_pt_regs", "prev_state", "group_dead", "mem_alloc",
-         "steady_sys_exit")
+         "steady_sys_exit", "kernel_btf")
 EQUAL = ("requests.count", "requests.unanswered", "requests.latency_ns.count", "connections.accepted",
          "connections.closed")
 OF_ALL_TIME = 0.02
@@ -34,7 +35,7 @@ def compare(*names, options=(), says=""):
     best = tp.Threadprof("-p", pid, "-i", "60")
     lesser = tp.Threadprof("-v", "-p", pid, "-i", "60", "--force-fallback", ",".join(names), *options)
     for name in names:
-        if name in ("task_storage", "tp_btf"):
+        if name in ("task_storage", "tp_btf", "kernel_btf"):
             continue  # shows in the feature's state
         line = "%s: its fallback is used, as was asked for" % name
         lacks = "the kernel has no %s" % name
@@ -70,10 +71,11 @@ def preempted():
     compare("steady_sys_exit", options=("--refuse", "request_sys_exit_perf"), says="see lost.skipped_runs")
 
 
-@test("snoop without group_dead: every process once, also where all threads of one end at once")
-def snoop_without_group_dead():
+@test("snoop without group_dead or BTF: every process once, also where all threads of one end at once")
+def snoop_without():
     maker = tp.Workload("spawn", "crowds", "100")
-    runs = [snoop.Snoop("--json", *options) for options in ((), ("--force-fallback", "group_dead"))]
+    runs = [snoop.Snoop("--json", *(option and ("--force-fallback", option)))
+            for option in ("", "group_dead", "kernel_btf", "group_dead,kernel_btf")]
     made = [life["pid"] for life in maker.run()["lives"]]
     maker.end()
     for run in runs:
@@ -85,9 +87,95 @@ def snoop_without_group_dead():
         tp.assert_equal("exit codes", codes, {7})
 
 
+# Types of programs, of include/uapi/linux/bpf.h: those for which the kernel looks at its own BTF, and those for which not.
+TRACING = 26
+WITHOUT_BTF = {"kprobe": 2, "tracepoint": 5, "perf_event": 7, "raw_tracepoint": 17}
+
+
+def program_types(pid):
+    """Of the programs that a process has loaded."""
+    types = []
+    for fd in os.listdir("/proc/%d/fdinfo" % pid):
+        try:
+            with open("/proc/%d/fdinfo/%s" % (pid, fd)) as info:
+                words = [line.split() for line in info if line.startswith("prog_type:")]
+        except OSError:
+            continue
+        types += [int(word[1]) for word in words]
+    return types
+
+
+def check_program_types(*arguments):
+    runs = [tp.Threadprof(*arguments, *options) for options in ((), ("--force-fallback", "kernel_btf"))]
+    own, without = ([t for t in program_types(run.process.pid)] for run in runs)
+    for run in runs:
+        tp.stop_process(run.process)
+    tp.assert_true("programs of type tracing are seen where BTF is used", TRACING in own)
+    tp.assert_true("programs are loaded without it", len(without) >= 5)
+    others = sorted(set(without) - set(WITHOUT_BTF.values()))
+    tp.assert_equal("types of programs that the kernel may need its BTF for", others, [])
+
+
+@test("kernel_btf: without it no program is loaded that makes the kernel look at its own BTF")
+def types_of_programs():
+    server = tp.Workload("known", "--script", "plain")
+    check_program_types("-p", str(server.pid), "-f", "-i", "60")
+    check_program_types("snoop", "--failed")
+    server.run()
+    server.end()
+
+
+# More connections than the kernel side tells at a time, and more descriptors than it looks at.
+NR_OPEN = 100
+NR_SLEEPERS = 5
+OLD_SERVER = """
+import os, selectors, socket, sys, threading, time
+for _ in range(%d):
+    threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])), backlog=256)
+loop = selectors.DefaultSelector()
+loop.register(listener, selectors.EVENT_READ)
+while True:
+    for key, _ in loop.select():
+        if key.fileobj is listener:
+            loop.register(listener.accept()[0], selectors.EVENT_READ)
+            continue
+        data = key.fileobj.recv(100)
+        if not data:
+            os._exit(0)
+        key.fileobj.sendall(data)
+""" % NR_SLEEPERS
+
+
+@test("kernel_btf: without it threads that sleep and connections that are open from before are the same")
+def from_before():
+    port = tp.free_port()
+    server = tp.start_process([sys.executable, "-c", OLD_SERVER, port])
+    tp.wait_for_port(port)
+    clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(NR_OPEN)]
+    tp.wait_until(lambda: tp.sockets_of(server.pid) == NR_OPEN + 1, what="all connections are accepted")
+    tp.wait_until(lambda: tp.is_asleep(server.pid), what="the server waits")
+    runs = [tp.Threadprof("-p", str(server.pid), "-i", "60", "--top", "100", *options)
+            for options in ((), ("--force-fallback", "kernel_btf"))]
+    for client in clients:
+        client.sendall(b"x")
+        tp.assert_equal("answer", client.recv(1), b"x")
+    reports = [run.stop() for run in runs]
+    for client in clients:
+        client.close()
+    for report in reports:
+        tp.assert_no_loss(report)
+        tp.assert_equal("requests", report.total("requests.count"), NR_OPEN)
+        tp.assert_equal("connections that are open", report.last("connections.open"), NR_OPEN)
+        tp.assert_equal("connections accepted", report.total("connections.accepted"), 0)
+        tp.assert_equal("accept queue", report.last("queue.accept_queue.now"), 0)
+        sleepers = [t for t in report.threads().values() if t["state_ns"]["sleep"] + t["state_ns"]["idle"] == t["wall_ns"]]
+        tp.assert_equal("threads that sleep all the time", len(sleepers), NR_SLEEPERS)
+
+
 @test("all of them at once, with BTF tracepoints")
 def all_but_raw():
-    compare(*(name for name in NAMES if name != "tp_btf"))
+    compare(*(name for name in NAMES if name not in ("tp_btf", "kernel_btf")))
 
 
 @test("all of them at once")

@@ -89,10 +89,9 @@ def assert_site(scene, lock, function):
     tp.assert_equal(scene["scene"] + ": site is in the stack", site in (lock["stack"] or []), True)
 
 
-@test("mutexes of every type: time, name, holder and what it did, site")
-def mutexes():
+def assert_mutexes(*arguments):
     def measure():
-        truth, interval = play("lockwait", *MUTEXES)
+        truth, interval = play("lockwait", *MUTEXES, arguments=arguments)
         for name in MUTEXES:
             lock = lock_named(interval, name + "_lock")
             assert_waits(truth[name], lock, "mutex")
@@ -100,6 +99,17 @@ def mutexes():
             assert_site(truth[name], lock, "wait_for_mutex")
             tp.assert_equal(name + ": a source line", ".c:" in (lock["site"] or ""), True)
     tp.measure_again(measure, 5)
+
+
+@test("mutexes of every type: time, name, holder and what it did, site")
+def mutexes():
+    assert_mutexes()
+
+
+@test("the same where threads are in a map, and with raw tracepoints on a kernel without BTF")
+def mutexes_by_id():
+    assert_mutexes("--force-fallback", "task_storage")
+    assert_mutexes("--force-fallback", "kernel_btf")
 
 
 @test("a mutex with a time limit, one on the heap, readers and writers")
