@@ -12,12 +12,14 @@
 #   calls              threads that know how often they take their locks, and how long they wait for them
 #   snoop              processes that live for a moment, and some whose threads all end at once
 #   off                a kernel that refuses a program
+#   file-states, file  states, requests and processes, where the kernel's BTF is hidden and a file has it
 
 scripts="lock cond-idle cond-serving sem-serving sleep cpu runq net-read net-poll epoll read-idle pipe stop"
 plain_user=1000
 every_fallback=task_storage,current_task_btf,task_pt_regs,prev_state,group_dead,mem_alloc
 ticker=
 who=
+btf_file=/tmp/btf
 
 # await SECONDS COMMAND...: until the command succeeds; fails when the time is up.
 await() {
@@ -106,6 +108,7 @@ options_of() {
 	sched_switch | finish_task_switch) echo "--switch-probe=$1" ;;
 	raw) echo "--force-fallback tp_btf" ;;
 	fallbacks) echo "--force-fallback $every_fallback" ;;
+	file) echo "--btf $btf_file" ;;
 	esac
 }
 
@@ -198,6 +201,26 @@ off() {
 	end_round
 }
 
+without_btf() {
+	cp /sys/kernel/btf/vmlinux $btf_file
+	mount -t tmpfs tmpfs /sys/kernel/btf
+	scripts="cond-serving sleep net-read epoll read-idle"
+	states file-states file
+	begin_round file
+	start spawn ./spawn many 40
+	start known ./known --script plain
+	watch none nothing -p "$pid"
+	watch file attached -v -p "$pid" -i 1000 --btf $btf_file
+	watch snoop attached snoop --btf $btf_file
+	run_to_end spawn
+	run_to_end known
+	sleep 1
+	end_watch file snoop
+	kill "$pid"
+	end_round
+	umount /sys/kernel/btf
+}
+
 states probes sched_switch finish_task_switch
 states fallbacks raw fallbacks
 requests
@@ -206,3 +229,4 @@ user
 calls
 snoop
 off
+without_btf

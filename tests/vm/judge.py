@@ -387,6 +387,24 @@ def judge_snoop(judge, directory, column):
     column["snoop"] = "on" if ok else "FAIL"
 
 
+def judge_file(judge, directory, column):
+    """The kernel's own BTF is hidden: a file has it."""
+    run, snoop, without = (Run(directory, "file", name) for name in ("file", "snoop", "none"))
+    threads, unfinished = true_threads(os.path.join(directory, "file-states"))
+    judge.says(bool(threads) and not unfinished, "--btf: the scripts run to their end", unfinished)
+    states = judge_states(judge, Run(directory, "file-states", "file"), threads)
+    off_by_both = judge_server(judge, run, truth_of(directory, "file", "known"), "--btf: ")
+    made = {life["pid"] for life in (truth_of(directory, "file", "spawn") or {"lives": []})["lives"]}
+    missing = made - {r["pid"] for r in snoop.records if r["type"] == "process"}
+    judge.says(snoop.code == "0" and made and not missing, "--btf: snoop sees every process",
+               ["%d of %d are missing" % (len(missing), len(made))] + snoop.why_not())
+    wrong = [] if run.state("thread_states") == "fallback" and run.state("lock_holders") == "on" else run.said
+    wrong += [] if without.code == "1" and "--btf FILE" in "".join(without.said) else without.why_not()
+    judge.says_always(not wrong, "--btf: it says what is lesser, and without it what is missing", wrong)
+    worst = max([states, *off_by_both]) if states is not None and off_by_both else None
+    column["file"] = cell(judge, run.state("thread_states"), worst)
+
+
 def judge_off(judge, directory):
     run = Run(directory, "off", "off")
     threads, _ = true_threads(os.path.join(directory, "off"))
@@ -456,6 +474,7 @@ def main():
     judge_calls(judge, directory, column)
     judge_snoop(judge, directory, column)
     judge_off(judge, directory)
+    judge_file(judge, directory, column)
     column["lacks"] = ", ".join(runs[0].lacks()) or "nothing"
     if runs[0].state("thread_states") == "fallback" and "task_storage" not in column["lacks"]:
         column["lacks"] = "task_storage, " + column["lacks"]

@@ -21,6 +21,7 @@ ROWS = (
     ("bursts in a server's report", "bursts"),
     ("without root: request tracking and lock waits", "non-root"),
     ("without root: what `CAP_BPF` and `CAP_PERFMON` alone do not give", "non-root lacks"),
+    ("states, requests, snoop by `--btf FILE`, the kernel's own BTF hidden", "file"),
     ("what the kernel lacks", "lacks"),
     ("from start to attached, emulated", "attach"),
 )
