@@ -289,4 +289,20 @@ static void (*const bpf_preempt_enable)(void) = (void *)TP_KFUNC_CALL(TP_PREEMPT
 /* sched_process_exit got group_dead as a second argument in 6.16; before, the group's count of live threads. */
 extern const volatile bool has_group_dead;
 
+/*
+ * Any other tracepoint disabled preemption for its programs too (6.18 does), until it became a reader of an SRCU
+ * that does not (7.3: __DECLARE_TRACE()). Now it depends on who tells it. The scheduler has interrupts off;
+ * sched_process_fork, _exec and _exit come from a thread that may be switched away. In their place:
+ * - of a fork, sched_wakeup_new, which comes next: with interrupts off, in the parent, before the child can run;
+ * - of the others their perf events, as of sys_exit.
+ * A program of a perf event returns 1: 0 would keep the event from everybody else who reads it.
+ */
+static __always_inline bool compat__event_is_group_dead(struct trace_event_raw_sched_process_exit *event,
+							struct task_struct *task)
+{
+	if (has_group_dead && bpf_core_field_exists(event->group_dead))
+		return event->group_dead;
+	return !BPF_CORE_READ(task, signal, live.counter);
+}
+
 #endif /* THREADPROF_COMPAT_BPF_H */

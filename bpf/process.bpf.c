@@ -130,21 +130,21 @@ static __always_inline void on_exit(struct task_struct *task, __u64 start_ns, bo
 	thread__forget(task);
 }
 
-SEC("tp_btf/sched_process_fork")
+SEC("?tp_btf/sched_process_fork")
 int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child)
 {
 	on_fork(parent, child);
 	return 0;
 }
 
-SEC("tp_btf/sched_process_exec")
+SEC("?tp_btf/sched_process_exec")
 int BPF_PROG(process_exec, struct task_struct *task, pid_t old_tid)
 {
 	on_exec(task, old_tid);
 	return 0;
 }
 
-SEC("tp_btf/sched_process_exit")
+SEC("?tp_btf/sched_process_exit")
 int process_exit(__u64 *ctx)
 {
 	struct task_struct *task = (struct task_struct *)ctx[0];
@@ -175,5 +175,48 @@ int process_exit_raw(__u64 *ctx)
 
 	on_exit(task, BPF_CORE_READ(task, start_time),
 		has_group_dead ? ctx[1] & 1 : !BPF_CORE_READ(task, signal, live.counter));
+	return 0;
+}
+
+/* The same three where the kernel would let them be preempted: see compat.bpf.h. */
+SEC("?tp_btf/sched_wakeup_new")
+int BPF_PROG(process_fork_new, struct task_struct *child)
+{
+	on_fork(caller__task(), child);
+	return 0;
+}
+
+SEC("?raw_tp/sched_wakeup_new")
+int process_fork_new_raw(__u64 *ctx)
+{
+	on_fork(caller__task(), (struct task_struct *)ctx[0]);
+	return 0;
+}
+
+SEC("?tp/sched/sched_process_exec")
+int process_exec_perf(struct trace_event_raw_sched_process_exec *ctx)
+{
+	on_exec(caller__task(), ctx->old_pid);
+	return 1;
+}
+
+SEC("?tp/sched/sched_process_exit")
+int process_exit_perf(struct trace_event_raw_sched_process_exit *ctx)
+{
+	struct task_struct *task = caller__task();
+
+	on_exit(task, BPF_CORE_READ(task, start_time), compat__event_is_group_dead(ctx, task));
+	return 1;
+}
+
+/* … and where there are no such events: what it does to the thread is done whole. */
+SEC("?tp_btf/sched_process_exit")
+int process_exit_guarded(__u64 *ctx)
+{
+	struct task_struct *task = (struct task_struct *)ctx[0];
+
+	bpf_preempt_disable();
+	on_exit(task, task->start_time, has_group_dead ? ctx[1] & 1 : !task->signal->live.counter);
+	bpf_preempt_enable();
 	return 0;
 }

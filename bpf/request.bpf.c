@@ -695,7 +695,7 @@ int request_sys_exit_raw(__u64 *ctx)
 
 /*
  * The same where the kernel would let the one above be preempted (compat.bpf.h): the tracepoint's perf event, whose
- * programs it does not. Returns 1, for 0 would keep the event from everybody else who reads it.
+ * programs it does not.
  */
 SEC("?tp/raw_syscalls/sys_exit")
 int request_sys_exit_perf(struct trace_event_raw_sys_exit *ctx)

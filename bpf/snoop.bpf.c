@@ -122,7 +122,7 @@ static __always_inline void on_fork(struct task_struct *child)
 	rec__submit(rec);
 }
 
-SEC("tp_btf/sched_process_fork")
+SEC("?tp_btf/sched_process_fork")
 int BPF_PROG(snoop_fork, struct task_struct *parent, struct task_struct *child)
 {
 	on_fork(child);
@@ -134,6 +134,21 @@ SEC("?raw_tp/sched_process_fork")
 int snoop_fork_raw(__u64 *ctx)
 {
 	on_fork((struct task_struct *)ctx[1]);
+	return 0;
+}
+
+/* The same where the kernel would let these be preempted; compat.bpf.h says why this and the like below. */
+SEC("?tp_btf/sched_wakeup_new")
+int BPF_PROG(snoop_fork_new, struct task_struct *child)
+{
+	on_fork(child);
+	return 0;
+}
+
+SEC("?raw_tp/sched_wakeup_new")
+int snoop_fork_new_raw(__u64 *ctx)
+{
+	on_fork((struct task_struct *)ctx[0]);
 	return 0;
 }
 
@@ -230,7 +245,7 @@ static __always_inline void on_exec(struct task_struct *task)
 	rec__submit(rec);
 }
 
-SEC("tp_btf/sched_process_exec")
+SEC("?tp_btf/sched_process_exec")
 int BPF_PROG(snoop_exec, struct task_struct *task)
 {
 	on_exec(task);
@@ -242,6 +257,13 @@ int snoop_exec_raw(__u64 *ctx)
 {
 	on_exec((struct task_struct *)ctx[0]);
 	return 0;
+}
+
+SEC("?tp/sched/sched_process_exec")
+int snoop_exec_perf(void *ctx)
+{
+	on_exec((struct task_struct *)bpf_get_current_task());
+	return 1;
 }
 
 /* Was the system call to execute something? The path is an address of the process. */
@@ -326,6 +348,14 @@ int snoop_failed_raw(__u64 *ctx)
 	return 0;
 }
 
+SEC("?tp/raw_syscalls/sys_exit")
+int snoop_failed_perf(struct trace_event_raw_sys_exit *ctx)
+{
+	if (ctx->ret < 0)
+		on_sys_exit((struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf()), ctx->ret);
+	return 1;
+}
+
 /* --- exit --- */
 
 /*
@@ -401,16 +431,15 @@ static __always_inline bool process__is_first_to_tell(struct task_struct *task)
 	return !BPF_CORE_READ(task, signal, live.counter) && !bpf_map_update_elem(&dead, &key, &yes, BPF_NOEXIST);
 }
 
-static __always_inline void on_exit(__u64 *ctx)
+static __always_inline void on_exit(struct task_struct *task, bool group_dead)
 {
-	struct task_struct *task = (struct task_struct *)ctx[0];
 	struct task_struct *leader;
 	struct signal_struct *signal;
 	struct snoop_rec_exit *rec;
 
 	if (!active || BPF_CORE_READ(task, flags) & PF_KTHREAD || !pidns__tgid(task))
 		return;
-	if (!(has_group_dead ? ctx[1] & 1 : process__is_first_to_tell(task)))
+	if (!(has_group_dead ? group_dead : process__is_first_to_tell(task)))
 		return;
 	rec = bpf_ringbuf_reserve(&events, sizeof(*rec), 0);
 	if (!rec) {
@@ -431,18 +460,27 @@ static __always_inline void on_exit(__u64 *ctx)
 	rec__submit(rec);
 }
 
-SEC("tp_btf/sched_process_exit")
+SEC("?tp_btf/sched_process_exit")
 int snoop_exit(__u64 *ctx)
 {
-	on_exit(ctx);
+	on_exit((struct task_struct *)ctx[0], has_group_dead && ctx[1] & 1);
 	return 0;
 }
 
 SEC("?raw_tp/sched_process_exit")
 int snoop_exit_raw(__u64 *ctx)
 {
-	on_exit(ctx);
+	on_exit((struct task_struct *)ctx[0], has_group_dead && ctx[1] & 1);
 	return 0;
+}
+
+SEC("?tp/sched/sched_process_exit")
+int snoop_exit_perf(struct trace_event_raw_sched_process_exit *ctx)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+
+	on_exit(task, has_group_dead && compat__event_is_group_dead(ctx, task));
+	return 1;
 }
 
 /* The scheduler has just noted by its clock when thread @next, no CPU's idle task, begins to run: at @exec_start. */

@@ -17,6 +17,7 @@ static const char *const names[NR_FALLBACKS] = {
 	[FALLBACK_GROUP_DEAD] = "group_dead",
 	[FALLBACK_MEM_ALLOC] = "mem_alloc",
 	[FALLBACK_STEADY_SYS_EXIT] = "steady_sys_exit",
+	[FALLBACK_STEADY_PROCESSES] = "steady_processes",
 };
 
 const char *fallback__name(enum fallback which)

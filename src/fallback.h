@@ -15,6 +15,7 @@ enum fallback {
 	FALLBACK_GROUP_DEAD,	   /* the group's count of live threads */
 	FALLBACK_MEM_ALLOC,	   /* maps that are allocated as a whole */
 	FALLBACK_STEADY_SYS_EXIT,  /* the tracepoint's perf event, or runs that the kernel skips */
+	FALLBACK_STEADY_PROCESSES, /* the same for begin, exec and end of a process */
 	NR_FALLBACKS,
 };
 

@@ -53,8 +53,8 @@ static struct report_feature state_of(const char *name, int err, const char *wit
 	};
 }
 
-static const char exit_event_remedy[] = "run as root, or add CAP_DAC_READ_SEARCH and mount tracefs on "
-					"/sys/kernel/tracing";
+static const char exit_event_remedy[] = "run as root, or add CAP_DAC_READ_SEARCH, mount tracefs on "
+					"/sys/kernel/tracing, and set kernel.perf_event_paranoid to 2 or less";
 
 /* What is lesser where thread switches are not seen in the best way; the reason NULL: that one is used. */
 static const struct {
@@ -93,7 +93,7 @@ static void read_way(const struct session *session, struct report_feature *featu
 /* Where requests are off; with the kernel's own BTF they would be lesser. */
 static void read_no_sys_exit(const struct session *session, struct report_feature *feature)
 {
-	if (session__has_kernel_btf(session) || session__sys_exit(session) != SYS_EXIT_PREEMPTED)
+	if (session__has_kernel_btf(session) || session__hook(session, HOOKED_SYS_EXIT) != HOOK_PREEMPTED)
 		return;
 	feature->reason = "this kernel preempts programs at the end of system calls, and the perf event "
 			  "raw_syscalls:sys_exit, where it does not, cannot be opened: requests, connections and "
@@ -103,7 +103,7 @@ static void read_no_sys_exit(const struct session *session, struct report_featur
 
 static void read_sys_exit(const struct session *session, struct report_feature *feature)
 {
-	if (session__sys_exit(session) != SYS_EXIT_PREEMPTED)
+	if (session__hook(session, HOOKED_SYS_EXIT) != HOOK_PREEMPTED)
 		return;
 	feature->state = "fallback";
 	feature->reason = "this kernel skips a program at the end of a system call while another thread is preempted in it, and "

@@ -65,6 +65,16 @@ static void forgo_kernel_btf(struct probes *probes)
 	memset(probes->kfunc_ids, 0, sizeof(probes->kfunc_ids));
 }
 
+/*
+ * A tracepoint used to disable preemption for its programs, and is now a reader of an SRCU of its own, which does
+ * not. There was one before 6.13 as well, for tracepoints of idle CPUs; but then not this struct, which is of 6.15.
+ */
+static bool preempts_on_tracepoints(const struct btf *btf)
+{
+	return btf__find_by_name_kind(btf, "tracepoint_srcu_srcu_data", BTF_KIND_VAR) > 0 &&
+	       btf__find_by_name_kind(btf, "srcu_ctr", BTF_KIND_STRUCT) > 0;
+}
+
 void probes__read(const struct btf *btf, bool is_own, unsigned forced, struct probes *probes)
 {
 	const struct {
@@ -88,6 +98,7 @@ void probes__read(const struct btf *btf, bool is_own, unsigned forced, struct pr
 		/* Came with those that may be (57918341dd19, next to 439ebd5b5708). */
 		{ &probes->has_steady_sys_exit, FALLBACK_STEADY_SYS_EXIT,
 		  btf__find_by_name_kind(btf, "trace_call_bpf_faultable", BTF_KIND_FUNC) < 0 },
+		{ &probes->has_steady_processes, FALLBACK_STEADY_PROCESSES, !preempts_on_tracepoints(btf) },
 	};
 
 	for (size_t i = 0; i < NR_FALLBACKS; i++)

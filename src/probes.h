@@ -22,6 +22,7 @@ struct probes {
 	bool has_task_pt_regs;	   /* the helper bpf_task_pt_regs(), and the one above */
 	bool has_mem_alloc;	   /* maps that allocate while a program runs do so from memory set apart for it */
 	bool has_steady_sys_exit;  /* programs at the end of system calls are not preempted: until 7.1 */
+	bool has_steady_processes; /* nor those where a process begins, executes or ends: 7.3 has it no more */
 	bool has_prev_state; /* sched_switch passes it as its fourth argument */
 	bool has_group_dead; /* sched_process_exit passes it as its second argument */
 	int kfunc_ids[TP_NR_KFUNCS]; /* see kfunc__find() */

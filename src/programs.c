@@ -14,39 +14,51 @@
 #define RAW_WAYS (RAW_WAY | FUNCTION_WAY)
 #define ALL_WAYS ((1U << NR_WAYS) - 1)
 
+#define STEADY (1U << HOOK_TRACEPOINT)
+#define EVENT (1U << HOOK_EVENT)
+#define PREEMPTED (1U << HOOK_PREEMPTED)
+#define UNHOOKED HOOKED_NOTHING, 0, NULL
+#define PROCESSES(hooks) HOOKED_PROCESSES, hooks, NULL
+#define SYS_EXIT(hooks) HOOKED_SYS_EXIT, hooks, NULL
+
 const struct program programs[] = {
-	{ "sched_switch", SESSION_SCHED, true, BTF_WAYS, SEES_SWITCHES },
-	{ "sched_switch_raw", SESSION_SCHED, true, RAW_WAY, SEES_SWITCHES },
-	{ SWITCH_FUNCTION, SESSION_SCHED, true, FUNCTION_WAY, SEES_SWITCHES },
-	{ "sched_wakeup", SESSION_SCHED, true, BTF_WAYS, SEES_SWITCHES },
-	{ "sched_wakeup_raw", SESSION_SCHED, true, RAW_WAYS, SEES_SWITCHES },
-	{ "sched_waking", SESSION_SCHED, true, BTF_WAYS, SEES_SWITCHES },
-	{ "sched_waking_raw", SESSION_SCHED, true, RAW_WAYS, SEES_SWITCHES },
-	{ "process_fork", SESSION_SCHED, true, BTF_WAYS, 0 },
-	{ "process_fork_raw", SESSION_SCHED, true, RAW_WAYS, 0 },
-	{ "process_exec", SESSION_SCHED, true, BTF_WAYS, 0 },
-	{ "process_exec_raw", SESSION_SCHED, true, RAW_WAYS, 0 },
-	{ "process_exit", SESSION_SCHED, true, BTF_WAYS, 0 },
-	{ "process_exit_raw", SESSION_SCHED, true, RAW_WAYS, 0 },
-	{ "adopt_threads", SESSION_SCHED, true, BTF_WAYS, 0 },
-	{ "adopt_thread", SESSION_SCHED, true, RAW_WAYS, IS_RUN },
-	{ "snapshot_threads", SESSION_SCHED, true, BTF_WAYS, 0 },
-	{ "snapshot_thread", SESSION_SCHED, true, RAW_WAYS, IS_RUN },
-	{ "sched_migrate_task", SESSION_MIGRATE, false, BTF_WAYS, 0 },
-	{ "sched_migrate_task_raw", SESSION_MIGRATE, false, RAW_WAYS, 0 },
-	{ "learn_regs", SESSION_REGS, true, ALL_WAYS, 0 },
+	{ "sched_switch", SESSION_SCHED, true, BTF_WAYS, SEES_SWITCHES, UNHOOKED },
+	{ "sched_switch_raw", SESSION_SCHED, true, RAW_WAY, SEES_SWITCHES, UNHOOKED },
+	{ SWITCH_FUNCTION, SESSION_SCHED, true, FUNCTION_WAY, SEES_SWITCHES, UNHOOKED },
+	{ "sched_wakeup", SESSION_SCHED, true, BTF_WAYS, SEES_SWITCHES, UNHOOKED },
+	{ "sched_wakeup_raw", SESSION_SCHED, true, RAW_WAYS, SEES_SWITCHES, UNHOOKED },
+	{ "sched_waking", SESSION_SCHED, true, BTF_WAYS, SEES_SWITCHES, UNHOOKED },
+	{ "sched_waking_raw", SESSION_SCHED, true, RAW_WAYS, SEES_SWITCHES, UNHOOKED },
+	{ "process_fork", SESSION_SCHED, true, BTF_WAYS, 0, PROCESSES(STEADY) },
+	{ "process_fork_raw", SESSION_SCHED, true, RAW_WAYS, 0, PROCESSES(STEADY) },
+	{ "process_fork_new", SESSION_SCHED, true, BTF_WAYS, 0, PROCESSES(EVENT | PREEMPTED) },
+	{ "process_fork_new_raw", SESSION_SCHED, true, RAW_WAYS, 0, PROCESSES(EVENT | PREEMPTED) },
+	{ "process_exec", SESSION_SCHED, true, BTF_WAYS, 0, PROCESSES(STEADY | PREEMPTED) },
+	{ "process_exec_raw", SESSION_SCHED, true, RAW_WAYS, 0, PROCESSES(STEADY | PREEMPTED) },
+	{ "process_exec_perf", SESSION_SCHED, true, ALL_WAYS, 0, HOOKED_PROCESSES, EVENT, EXEC_EVENT },
+	{ "process_exit", SESSION_SCHED, true, BTF_WAYS, 0, PROCESSES(STEADY) },
+	{ "process_exit_raw", SESSION_SCHED, true, RAW_WAYS, 0, PROCESSES(STEADY) },
+	{ "process_exit_perf", SESSION_SCHED, true, ALL_WAYS, 0, HOOKED_PROCESSES, EVENT, END_EVENT },
+	{ "process_exit_guarded", SESSION_SCHED, true, ALL_WAYS, 0, PROCESSES(PREEMPTED) },
+	{ "adopt_threads", SESSION_SCHED, true, BTF_WAYS, 0, UNHOOKED },
+	{ "adopt_thread", SESSION_SCHED, true, RAW_WAYS, IS_RUN, UNHOOKED },
+	{ "snapshot_threads", SESSION_SCHED, true, BTF_WAYS, 0, UNHOOKED },
+	{ "snapshot_thread", SESSION_SCHED, true, RAW_WAYS, IS_RUN, UNHOOKED },
+	{ "sched_migrate_task", SESSION_MIGRATE, false, BTF_WAYS, 0, UNHOOKED },
+	{ "sched_migrate_task_raw", SESSION_MIGRATE, false, RAW_WAYS, 0, UNHOOKED },
+	{ "learn_regs", SESSION_REGS, true, ALL_WAYS, 0, UNHOOKED },
 	/* after sched_switch */
-	{ "holder_switch", SESSION_HOLDERS, false, 1U << WAY_BTF_TRACEPOINT, 0 },
-	{ "holder_switch_raw", SESSION_HOLDERS, false, 1U << WAY_BTF_TRACEPOINT_HASH | RAW_WAY, 0 },
-	{ "request_sys_exit", SESSION_REQUESTS, false, BTF_WAYS, 0 },
-	{ "request_sys_exit_raw", SESSION_REQUESTS, false, RAW_WAYS, 0 },
-	{ EXIT_EVENT_PROGRAM, SESSION_REQUESTS, false, ALL_WAYS, 0 },
-	{ "request_sys_exit_guarded", SESSION_REQUESTS, false, ALL_WAYS, 0 },
-	{ "snapshot_sockets", SESSION_SOCKETS, false, BTF_WAYS, 0 },
-	{ "snapshot_thread_sockets", SESSION_SOCKETS, false, RAW_WAYS, IS_RUN },
-	{ "lock_call_enter", SESSION_LOCK_CALLS, false, ALL_WAYS, 0 },
-	{ "lock_call_return", SESSION_LOCK_CALLS, false, ALL_WAYS, 0 },
-	{ NULL, 0, false, 0, 0 },
+	{ "holder_switch", SESSION_HOLDERS, false, 1U << WAY_BTF_TRACEPOINT, 0, UNHOOKED },
+	{ "holder_switch_raw", SESSION_HOLDERS, false, 1U << WAY_BTF_TRACEPOINT_HASH | RAW_WAY, 0, UNHOOKED },
+	{ "request_sys_exit", SESSION_REQUESTS, false, BTF_WAYS, 0, SYS_EXIT(STEADY) },
+	{ "request_sys_exit_raw", SESSION_REQUESTS, false, RAW_WAYS, 0, SYS_EXIT(STEADY) },
+	{ EXIT_EVENT_PROGRAM, SESSION_REQUESTS, false, ALL_WAYS, 0, HOOKED_SYS_EXIT, EVENT, EXIT_EVENT },
+	{ "request_sys_exit_guarded", SESSION_REQUESTS, false, ALL_WAYS, 0, SYS_EXIT(PREEMPTED) },
+	{ "snapshot_sockets", SESSION_SOCKETS, false, BTF_WAYS, 0, UNHOOKED },
+	{ "snapshot_thread_sockets", SESSION_SOCKETS, false, RAW_WAYS, IS_RUN, UNHOOKED },
+	{ "lock_call_enter", SESSION_LOCK_CALLS, false, ALL_WAYS, 0, UNHOOKED },
+	{ "lock_call_return", SESSION_LOCK_CALLS, false, ALL_WAYS, 0, UNHOOKED },
+	{ NULL, 0, false, 0, 0, UNHOOKED },
 };
 
 const struct program *program__find(const char *name)
@@ -63,15 +75,21 @@ bool program__is_of_way(const struct program *program, enum session_way way)
 	return program->ways & 1U << way;
 }
 
-bool program__is_of_sys_exit(const struct program *program, enum session_sys_exit sys_exit)
+bool program__is_of_hooks(const struct program *program, const enum session_hook hooks[NR_HOOKED])
 {
-	if (program->part != SESSION_REQUESTS)
-		return true;
-	if (!strcmp(program->name, EXIT_EVENT_PROGRAM))
-		return sys_exit == SYS_EXIT_EVENT;
-	if (!strcmp(program->name, "request_sys_exit_guarded"))
-		return sys_exit == SYS_EXIT_PREEMPTED;
-	return sys_exit == SYS_EXIT_TRACEPOINT;
+	return program->hooked == HOOKED_NOTHING || program->hooks & 1U << hooks[program->hooked];
+}
+
+enum session_hook hook__choose(enum session_hooked hooked, const struct probes *probes, bool has_event)
+{
+	if (hooked == HOOKED_SYS_EXIT)
+		return probes->has_steady_sys_exit ? HOOK_TRACEPOINT : has_event ? HOOK_EVENT : HOOK_PREEMPTED;
+	if (probes->has_steady_processes)
+		return HOOK_TRACEPOINT;
+	if (has_event)
+		return HOOK_EVENT;
+	return probes->kfunc_ids[TP_PREEMPT_DISABLE] && probes->kfunc_ids[TP_PREEMPT_ENABLE] ? HOOK_PREEMPTED :
+											       HOOK_TRACEPOINT;
 }
 
 bool program__sees_switches(const struct program *program)

@@ -10,6 +10,9 @@
 
 #define SWITCH_FUNCTION "finish_task_switch"
 #define EXIT_EVENT_PROGRAM "request_sys_exit_perf"
+#define EXIT_EVENT "raw_syscalls/sys_exit"
+#define EXEC_EVENT "sched/sched_process_exec"
+#define END_EVENT "sched/sched_process_exit"
 
 enum program_role {
 	SEES_SWITCHES = 1, /* another way to see switches needs another program in its place */
@@ -22,6 +25,9 @@ struct program {
 	bool required;
 	unsigned ways; /* to see thread switches, that it is a part of: a bit for each enum session_way */
 	enum program_role role;
+	enum session_hooked hooked; /* HOOKED_NOTHING: it is there in any case */
+	unsigned hooks;		    /* that it is for: a bit for each enum session_hook */
+	const char *event;	    /* whose perf event it is attached to; NULL: to what its section names */
 };
 
 /* All of them; the last one has no name. */
@@ -32,8 +38,11 @@ const struct program *program__find(const char *name);
 
 bool program__is_of_way(const struct program *program, enum session_way way);
 
-/* True also of all that have nothing to do with it. */
-bool program__is_of_sys_exit(const struct program *program, enum session_sys_exit sys_exit);
+/* True also of all that are there in any case. */
+bool program__is_of_hooks(const struct program *program, const enum session_hook hooks[NR_HOOKED]);
+
+/* The best way to see it, as far as is known before the load. @has_event: its perf event could be opened. */
+enum session_hook hook__choose(enum session_hooked hooked, const struct probes *probes, bool has_event);
 
 bool program__sees_switches(const struct program *program);
 bool program__is_run(const struct program *program);

@@ -6,12 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <linux/perf_event.h>
 
 #include "kernel_btf.h"
 #include "kfunc.h"
@@ -67,7 +65,7 @@ static bool is_used(const struct session *session, const struct program *program
 {
 	if (program->part == SESSION_REGS && !tasks_are_copies(session) && session->probes.has_task_pt_regs)
 		return false;
-	return program__is_of_way(program, session->way) && program__is_of_sys_exit(program, session->sys_exit) &&
+	return program__is_of_way(program, session->way) && program__is_of_hooks(program, session->hooks) &&
 	       !session->part_error[program->part];
 }
 
@@ -94,7 +92,8 @@ static void choose_maps(struct session *session)
 	bpf_map__set_autocreate(skel->maps.task_copies,
 				tasks_are_copies(session) || !session->probes.has_task_pt_regs);
 	/* Without memory set apart for it, a map that allocates is not safe where anything is traced, and warned of. */
-	if ((is_raw(session) || session->sys_exit == SYS_EXIT_EVENT) && !session->probes.has_mem_alloc) {
+	if ((is_raw(session) || session->hooks[HOOKED_SYS_EXIT] == HOOK_EVENT) &&
+	    !session->probes.has_mem_alloc) {
 		struct bpf_map *growing[] = { skel->maps.conns, skel->maps.fds };
 
 		for (size_t i = 0; i < 2; i++) {
@@ -148,6 +147,7 @@ static int configure(struct session *session, const struct session_config *confi
 	}
 	choose_locks(session, config);
 	return kfunc__resolve(skel->progs.holder_switch, probes->kfunc_ids) ?:
+	       kfunc__resolve(skel->progs.process_exit_guarded, probes->kfunc_ids) ?:
 	       kfunc__resolve(skel->progs.request_sys_exit_guarded, probes->kfunc_ids);
 }
 
@@ -170,13 +170,13 @@ static int open_and_load(struct session *session, const struct session_config *c
 	return err;
 }
 
-/* Of the ends of system calls, the next lesser way that may work; false: there is none. */
-static bool take_lesser_sys_exit(struct session *session, const struct program *refused)
+/* The next lesser way that may work to see what the program is for; false: there is none. */
+static bool take_lesser_hook(struct session *session, const struct program *refused)
 {
-	if (refused->part != SESSION_REQUESTS || session->sys_exit != SYS_EXIT_EVENT ||
-	    !session->probes.has_kernel_btf)
+	if (session->hooks[refused->hooked] != HOOK_EVENT ||
+	    (refused->hooked == HOOKED_SYS_EXIT && !session->probes.has_kernel_btf))
 		return false;
-	session->sys_exit = SYS_EXIT_PREEMPTED;
+	session->hooks[refused->hooked] = hook__choose(refused->hooked, &session->probes, false);
 	return true;
 }
 
@@ -185,32 +185,22 @@ static int load_what_works(struct session *session, const struct session_config 
 {
 	int err = 0;
 
-	for (int i = 0; i <= SESSION_NR_PARTS + NR_SYS_EXITS; i++) {
+	for (int i = 0; i <= SESSION_NR_PARTS + NR_HOOKED; i++) {
 		const struct program *refused;
 
 		err = open_and_load(session, config);
 		if (!err)
 			return 0;
 		refused = program__find(refused_program);
-		if (!refused || refused->required || session->part_error[refused->part])
+		if (!refused || session->part_error[refused->part])
 			break;
-		if (!take_lesser_sys_exit(session, refused))
-			session->part_error[refused->part] = err;
+		if (take_lesser_hook(session, refused))
+			continue;
+		if (refused->required)
+			break;
+		session->part_error[refused->part] = err;
 	}
 	return err;
-}
-
-/* The link takes the event, and enables it, which only costs time: a program runs without that. */
-static struct bpf_link *attach_event(struct session *session, struct bpf_program *prog)
-{
-	int event = session->exit_event;
-	struct bpf_link *link = bpf_program__attach_perf_event(prog, event);
-
-	if (!link)
-		return NULL;
-	session->exit_event = -EBUSY;
-	ioctl(event, PERF_EVENT_IOC_DISABLE, 0);
-	return link;
 }
 
 static struct bpf_link *attach_program(struct session *session, const struct program *program,
@@ -218,8 +208,8 @@ static struct bpf_link *attach_program(struct session *session, const struct pro
 {
 	if (!strcmp(program->name, SWITCH_FUNCTION))
 		return bpf_program__attach_kprobe(prog, false, session->switch_symbol);
-	if (bpf_program__type(prog) == BPF_PROG_TYPE_TRACEPOINT)
-		return attach_event(session, prog);
+	if (program->event)
+		return tracepoint__attach(prog, program->event);
 	return bpf_program__attach(prog);
 }
 
@@ -311,7 +301,7 @@ static int refuse(struct session *session, const char *name)
 	const struct program *program = program__find(name);
 
 	if (!strcmp(name, "uprobe_multi") || !strcmp(name, EXIT_EVENT_PROGRAM))
-		return 0; /* choose_locks() does, choose_sys_exit() */
+		return 0; /* choose_locks() does, choose_hooks() */
 	if (!program || program->required)
 		return log__fail(-EINVAL, "there is no optional program \"%s\"", name);
 	session->part_error[program->part] = -EOPNOTSUPP;
@@ -331,22 +321,22 @@ static int on_record(void *context, void *data, size_t size)
 }
 
 /*
- * A lesser way than the tracepoint only where that one's program would be preempted. The least one calls kernel
- * functions against that.
+ * A lesser way than the tracepoint only where that one's program would be preempted. The least one for the ends of
+ * system calls calls kernel functions against that.
  */
-static void choose_sys_exit(struct session *session, const struct session_config *config)
+static void choose_hooks(struct session *session, const struct session_config *config)
 {
-	if (session->probes.has_steady_sys_exit)
+	bool is_refused = config->refuse && !strcmp(config->refuse, EXIT_EVENT_PROGRAM), has_event;
+	const struct probes *probes = &session->probes;
+
+	if (probes->has_steady_sys_exit && probes->has_steady_processes)
 		return;
-	if (config->refuse && !strcmp(config->refuse, EXIT_EVENT_PROGRAM))
-		session->exit_event = -EOPNOTSUPP;
-	else
-		session->exit_event = tracepoint__open("raw_syscalls/sys_exit");
-	session->sys_exit = session->exit_event < 0 ? SYS_EXIT_PREEMPTED : SYS_EXIT_EVENT;
-	if (session->exit_event < 0)
-		log__debug("there is no perf event of sys_exit: %s", strerror(-session->exit_event));
-	if (session->exit_event < 0 && !session->probes.has_kernel_btf)
-		session->part_error[SESSION_REQUESTS] = session->exit_event;
+	/* Who may open one of them may open them all. */
+	has_event = !is_refused && tracepoint__is_there(EXIT_EVENT);
+	for (enum session_hooked hooked = HOOKED_SYS_EXIT; hooked < NR_HOOKED; hooked++)
+		session->hooks[hooked] = hook__choose(hooked, probes, has_event);
+	if (session->hooks[HOOKED_SYS_EXIT] == HOOK_PREEMPTED && !probes->has_kernel_btf)
+		session->part_error[SESSION_REQUESTS] = -EOPNOTSUPP;
 }
 
 int session__open(const struct session_config *config, struct session **out)
@@ -357,13 +347,12 @@ int session__open(const struct session_config *config, struct session **out)
 	if (!session)
 		return -ENOMEM;
 	session->stacks_of_all = config->stacks_of_all;
-	session->exit_event = -ENOENT;
 	libbpf_set_print(on_libbpf_print);
 	if (config->locks != LOCKS_UPROBE)
 		session->part_error[SESSION_LOCK_CALLS] = -ENODATA;
 	err = probes__read_kernel(&session->probes);
 	if (!err)
-		choose_sys_exit(session, config);
+		choose_hooks(session, config);
 	if (!err && !session->probes.has_attach_cookie)
 		session->part_error[SESSION_LOCK_CALLS] = -EOPNOTSUPP;
 	if (!err && config->refuse)
@@ -421,9 +410,9 @@ int session__attach(struct session *session)
 	return 0;
 }
 
-enum session_sys_exit session__sys_exit(const struct session *session)
+enum session_hook session__hook(const struct session *session, enum session_hooked hooked)
 {
-	return session->sys_exit;
+	return session->hooks[hooked];
 }
 
 enum session_way session__way(const struct session *session)
@@ -515,7 +504,5 @@ void session__free(struct session *session)
 	/* The ring buffer maps memory of the map: it goes first. */
 	ring__free(session->ring);
 	threadprof_bpf__destroy(session->skel);
-	if (session->exit_event >= 0)
-		close(session->exit_event);
 	free(session);
 }

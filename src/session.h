@@ -78,15 +78,23 @@ enum session_way {
 
 enum session_way session__way(const struct session *session);
 
-/* How the programs see the end of system calls, from the best way down. */
-enum session_sys_exit {
-	SYS_EXIT_TRACEPOINT,
-	SYS_EXIT_EVENT,	    /* the kernel preempts programs there: by the tracepoint's perf event, where it does not */
-	SYS_EXIT_PREEMPTED, /* there is no such event either: runs are skipped, see session__skipped_runs() */
-	NR_SYS_EXITS,
+/* How programs see what a tracepoint tells, from the best way down. */
+enum session_hook {
+	HOOK_TRACEPOINT,
+	HOOK_EVENT,	/* the kernel preempts programs there: by the tracepoint's perf event, where it does not */
+	HOOK_PREEMPTED, /* there is no such event either: runs are skipped, see session__skipped_runs() */
+	NR_HOOKS,
 };
 
-enum session_sys_exit session__sys_exit(const struct session *session);
+/* What is seen by one of them. */
+enum session_hooked {
+	HOOKED_NOTHING,
+	HOOKED_SYS_EXIT,  /* the end of a system call */
+	HOOKED_PROCESSES, /* begin, exec and end of a process */
+	NR_HOOKED,
+};
+
+enum session_hook session__hook(const struct session *session, enum session_hooked hooked);
 
 /* False: the types of a file are used, and nothing that takes the kernel's own. */
 bool session__has_kernel_btf(const struct session *session);

@@ -14,8 +14,7 @@ struct session {
 	struct threadprof_bpf *skel;
 	struct ring *ring;
 	enum session_way way;
-	enum session_sys_exit sys_exit;
-	int exit_event; /* a descriptor, not attached to yet; negative errno: there is none */
+	enum session_hook hooks[NR_HOOKED];
 	char switch_symbol[128]; /* of SWITCH_FUNCTION; "": the kernel has none */
 	struct probes probes;
 	int part_error[SESSION_NR_PARTS];

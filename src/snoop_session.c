@@ -17,10 +17,12 @@
 #include "pidns.h"
 #include "probes.h"
 #include "proc_walk.h"
+#include "programs.h"
 #include "ring.h"
 #include "skipped_runs.h"
 #include "snoop.skel.h"
 #include "test_run.h"
+#include "tracepoint.h"
 
 /* With brief: parts of a path, and threads that are still to be reaped when their process ends. */
 #define BRIEF_EXE_PARTS 12
@@ -56,25 +58,42 @@ static int on_record(void *context, void *data, size_t size)
 	return 0;
 }
 
-static void choose_programs(const struct snoop_session *session, const struct snoop_session_config *config)
+/* Which of several programs sees what: on the tracepoint, or where the kernel preempts programs there. */
+static void choose_programs(const struct snoop_session *session, const struct probes *probes,
+			    const struct snoop_session_config *config)
 {
+	bool is_steady = probes->has_steady_processes && (probes->has_steady_sys_exit || !config->failed);
+	bool has_event = !is_steady && tracepoint__is_there(EXIT_EVENT), raw = session->is_raw;
+	enum session_hook processes = hook__choose(HOOKED_PROCESSES, probes, has_event);
+	enum session_hook sys_exit = hook__choose(HOOKED_SYS_EXIT, probes, has_event && probes->has_task_pt_regs);
+	bool sees_begin = processes == HOOK_TRACEPOINT, by_tracepoint = processes != HOOK_EVENT;
+	bool sees_failed = config->failed && sys_exit != HOOK_EVENT;
 	const struct snoop_bpf *skel = session->skel;
 	const struct {
-		struct bpf_program *with_btf, *raw;
-		bool is_wanted;
+		struct bpf_program *prog;
+		bool is_used;
 	} list[] = {
-		{ skel->progs.snoop_fork, skel->progs.snoop_fork_raw, true },
-		{ skel->progs.snoop_exec, skel->progs.snoop_exec_raw, true },
-		{ skel->progs.snoop_exit, skel->progs.snoop_exit_raw, true },
-		{ skel->progs.snoop_failed, skel->progs.snoop_failed_raw, config->failed },
-		{ skel->progs.snoop_switch, skel->progs.snoop_switch_raw, config->exact_cpu },
-		{ skel->progs.snoop_living, skel->progs.snoop_living_one, true },
+		{ skel->progs.snoop_fork, sees_begin && !raw },
+		{ skel->progs.snoop_fork_raw, sees_begin && raw },
+		{ skel->progs.snoop_fork_new, !sees_begin && !raw },
+		{ skel->progs.snoop_fork_new_raw, !sees_begin && raw },
+		{ skel->progs.snoop_exec, by_tracepoint && !raw },
+		{ skel->progs.snoop_exec_raw, by_tracepoint && raw },
+		{ skel->progs.snoop_exec_perf, !by_tracepoint },
+		{ skel->progs.snoop_exit, by_tracepoint && !raw },
+		{ skel->progs.snoop_exit_raw, by_tracepoint && raw },
+		{ skel->progs.snoop_exit_perf, !by_tracepoint },
+		{ skel->progs.snoop_failed, sees_failed && !raw },
+		{ skel->progs.snoop_failed_raw, sees_failed && raw },
+		{ skel->progs.snoop_failed_perf, config->failed && !sees_failed },
+		{ skel->progs.snoop_switch, config->exact_cpu && !raw },
+		{ skel->progs.snoop_switch_raw, config->exact_cpu && raw },
+		{ skel->progs.snoop_living, !raw },
+		{ skel->progs.snoop_living_one, raw },
 	};
 
-	for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++) {
-		bpf_program__set_autoload(list[i].with_btf, list[i].is_wanted && !session->is_raw);
-		bpf_program__set_autoload(list[i].raw, list[i].is_wanted && session->is_raw);
-	}
+	for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++)
+		bpf_program__set_autoload(list[i].prog, list[i].is_used);
 }
 
 static int load(struct snoop_session *session, const struct snoop_session_config *config)
@@ -97,7 +116,7 @@ static int load(struct snoop_session *session, const struct snoop_session_config
 		skel->rodata->max_exe_parts = BRIEF_EXE_PARTS;
 		skel->rodata->max_threads = BRIEF_THREADS;
 	}
-	choose_programs(session, config);
+	choose_programs(session, &probes, config);
 	if (config->ring_bytes)
 		bpf_map__set_max_entries(skel->maps.events, config->ring_bytes);
 	err = snoop_bpf__load(skel);
@@ -138,14 +157,37 @@ static int check_types(struct snoop_session *session)
 	return test_run__check_self(err, found->tgid, found->comm);
 }
 
+/* Those that libbpf would look for in a mounted tracefs. */
+static int attach_events(struct snoop_bpf *skel)
+{
+	const struct {
+		struct bpf_program *prog;
+		struct bpf_link **link;
+		const char *event;
+	} list[] = {
+		{ skel->progs.snoop_exec_perf, &skel->links.snoop_exec_perf, EXEC_EVENT },
+		{ skel->progs.snoop_exit_perf, &skel->links.snoop_exit_perf, END_EVENT },
+		{ skel->progs.snoop_failed_perf, &skel->links.snoop_failed_perf, EXIT_EVENT },
+	};
+
+	for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++) {
+		bpf_program__set_autoattach(list[i].prog, false);
+		if (!bpf_program__autoload(list[i].prog))
+			continue;
+		*list[i].link = tracepoint__attach(list[i].prog, list[i].event);
+		if (!*list[i].link)
+			return -errno;
+	}
+	return 0;
+}
+
 int snoop_session__attach(struct snoop_session *session)
 {
 	int err = session->is_raw ? check_types(session) : 0;
 
 	if (err)
 		return err;
-	err = snoop_bpf__attach(session->skel);
-
+	err = attach_events(session->skel) ?: snoop_bpf__attach(session->skel);
 	if (err)
 		return log__fail(err, "cannot attach the BPF programs: %s", strerror(-err));
 	/* The iterator finds out whose ids are to be told, which is to be known before the first event. */

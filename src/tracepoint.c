@@ -7,9 +7,15 @@
 #include <linux/perf_event.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include <bpf/libbpf.h>
+
+#include "log.h"
 
 int tracepoint__id(int root, const char *name)
 {
@@ -74,4 +80,32 @@ int tracepoint__open(const char *name)
 	/* An event of all tasks is of one CPU; the program that is attached to it runs on all of them. */
 	fd = (int)syscall(SYS_perf_event_open, &attr, -1, 0, -1, PERF_FLAG_FD_CLOEXEC);
 	return fd < 0 ? -errno : fd;
+}
+
+bool tracepoint__is_there(const char *name)
+{
+	int event = tracepoint__open(name);
+
+	if (event < 0)
+		log__debug("there is no perf event of %s: %s", name, strerror(-event));
+	else
+		close(event);
+	return event >= 0;
+}
+
+struct bpf_link *tracepoint__attach(const struct bpf_program *prog, const char *name)
+{
+	int event = tracepoint__open(name);
+	struct bpf_link *link;
+
+	if (event < 0) {
+		errno = -event;
+		return NULL;
+	}
+	link = bpf_program__attach_perf_event(prog, event);
+	if (!link)
+		close(event);
+	else
+		ioctl(event, PERF_EVENT_IOC_DISABLE, 0); /* the link has enabled it, which only costs time */
+	return link;
 }

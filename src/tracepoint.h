@@ -3,6 +3,11 @@
 #ifndef THREADPROF_TRACEPOINT_H
 #define THREADPROF_TRACEPOINT_H
 
+#include <stdbool.h>
+
+struct bpf_link;
+struct bpf_program;
+
 /*
  * The number of the event @name, as "raw_syscalls/sys_exit", by the mounted tracefs whose root is open as @root;
  * negative errno.
@@ -15,5 +20,11 @@ int tracepoint__id(int root, const char *name);
  * errno.
  */
 int tracepoint__open(const char *name);
+
+/* May the event be opened? */
+bool tracepoint__is_there(const char *name);
+
+/* Attaches @prog to the event, which stays disabled. NULL with errno. */
+struct bpf_link *tracepoint__attach(const struct bpf_program *prog, const char *name);
 
 #endif /* THREADPROF_TRACEPOINT_H */

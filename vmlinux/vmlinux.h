@@ -104,10 +104,18 @@ struct pt_regs {
 #error "threadprof: no struct pt_regs for this architecture"
 #endif
 
-/* What the perf event of raw_syscalls:sys_exit gives to a program; its own head comes before. */
+/* What the perf events of tracepoints give to a program; a head of their own comes before. */
 struct trace_event_raw_sys_exit {
 	long id;
 	long ret;
+};
+
+struct trace_event_raw_sched_process_exec {
+	pid_t old_pid;
+};
+
+struct trace_event_raw_sched_process_exit {
+	bool group_dead;
 };
 
 struct file;

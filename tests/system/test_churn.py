@@ -156,4 +156,11 @@ def exec_thread():
     check("exec-thread")
 
 
+@test("steady_processes, with its perf events and without: forks that are followed, execs and ends are seen")
+def steady_processes():
+    for options in ((), ("--refuse", "request_sys_exit_perf")):
+        for mode in ("fork", "exec", "exec-thread"):
+            check(mode, "-f", "--force-fallback", "steady_processes", *options)
+
+
 tp.main()

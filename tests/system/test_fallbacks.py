@@ -14,7 +14,7 @@ import tp
 from tp import test
 
 NAMES = ("task_storage", "tp_btf", "current_task_btf", "task_pt_regs", "prev_state", "group_dead", "mem_alloc",
-         "steady_sys_exit", "kernel_btf")
+         "steady_sys_exit", "steady_processes", "kernel_btf")
 EQUAL = ("requests.count", "requests.unanswered", "requests.latency_ns.count", "connections.accepted",
          "connections.closed")
 OF_ALL_TIME = 0.02
@@ -71,11 +71,12 @@ def preempted():
     compare("steady_sys_exit", options=("--refuse", "request_sys_exit_perf"), says="see lost.skipped_runs")
 
 
-@test("snoop without group_dead or BTF: every process once, also where all threads of one end at once")
+@test("snoop without group_dead, steady_processes or BTF: every process once, also where all threads of one end at once")
 def snoop_without():
     maker = tp.Workload("spawn", "crowds", "100")
     runs = [snoop.Snoop("--json", *(option and ("--force-fallback", option)))
-            for option in ("", "group_dead", "kernel_btf", "group_dead,kernel_btf")]
+            for option in ("", "group_dead", "steady_processes", "kernel_btf", "group_dead,kernel_btf",
+                           "steady_processes,kernel_btf")]
     made = [life["pid"] for life in maker.run()["lives"]]
     maker.end()
     for run in runs:

@@ -186,14 +186,27 @@ def vfork():
     tp.assert_equal("args", process["args"], [tp.workload_path("spawn"), "nap", "10"])
 
 
-@test("an exec that fails")
-def exec_fails():
-    process, found = check_special("exec-fails", options=("--failed",))
+def check_failed(*options):
+    process, found = check_special("exec-fails", options=("--failed",) + options)
     tp.assert_equal("exit_code", process["exit_code"], 127)
     tp.assert_equal("execs", process["execs"], 0)
     failed = [r for r in found.of("exec") if r["pid"] == process["pid"]]
     tp.assert_equal("failed execs", [(r["exe"], r["error"]) for r in failed],
                     [("/nonexistent/program", "ENOENT")])
+
+
+@test("an exec that fails")
+def exec_fails():
+    check_failed()
+
+
+@test("steady_processes and steady_sys_exit: all of these without them, by the perf events")
+def by_events():
+    forced = "--force-fallback", "steady_processes,steady_sys_exit"
+    for kind in "fork", "exec-from-thread", "leader-first", "killed", "vfork":
+        _, found = check_special(kind, options=forced)
+        assert_no_loss(found)
+    check_failed(*forced)
 
 
 @test("an exec of a 32-bit program that fails")

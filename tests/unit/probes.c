@@ -301,6 +301,31 @@ static void test_steady_sys_exit(void **state)
 	free_kernel(&kernel);
 }
 
+/* Nor are those on tracepoints for processes steady, once tracepoints are readers of an SRCU of the fast kind. */
+static void test_steady_processes(void **state)
+{
+	struct kernel old = new_kernel_with_everything(), new = new_kernel_with_everything();
+	struct probes probes;
+	int type;
+
+	(void)state;
+	/* that of idle CPUs, until 6.13 */
+	type = btf__add_struct(old.btf, "srcu_data", 64);
+	assert_true(btf__add_var(old.btf, "tracepoint_srcu_srcu_data", BTF_VAR_STATIC, type) > 0);
+	probes__read(old.btf, 0, &probes);
+	assert_true(probes.has_steady_processes);
+	/* the struct alone, as in 6.18 */
+	type = btf__add_struct(new.btf, "srcu_ctr", 16);
+	probes__read(new.btf, 0, &probes);
+	assert_true(probes.has_steady_processes);
+	assert_true(btf__add_var(new.btf, "tracepoint_srcu_srcu_data", BTF_VAR_STATIC, type) > 0);
+	probes__read(new.btf, 0, &probes);
+	assert_false(probes.has_steady_processes);
+	assert_true(probes.has_steady_sys_exit);
+	free_kernel(&old);
+	free_kernel(&new);
+}
+
 /* What lock calls need came with 5.15; memory of maps is locked memory before 5.11. */
 static void test_what_has_no_fallback(void **state)
 {
@@ -374,6 +399,7 @@ static void test_forced_fallbacks(void **state)
 		assert_int_equal(probes.has_group_dead, which != FALLBACK_GROUP_DEAD);
 		assert_int_equal(probes.has_mem_alloc, which != FALLBACK_MEM_ALLOC);
 		assert_int_equal(probes.has_steady_sys_exit, which != FALLBACK_STEADY_SYS_EXIT);
+		assert_int_equal(probes.has_steady_processes, which != FALLBACK_STEADY_PROCESSES);
 	}
 	free_kernel(&kernel);
 }
@@ -410,6 +436,7 @@ int main(void)
 		cmocka_unit_test(test_decisions),
 		cmocka_unit_test(test_helpers),
 		cmocka_unit_test(test_steady_sys_exit),
+		cmocka_unit_test(test_steady_processes),
 		cmocka_unit_test(test_what_has_no_fallback),
 		cmocka_unit_test(test_types_of_a_file),
 		cmocka_unit_test(test_forced_fallbacks),

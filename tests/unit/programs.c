@@ -111,14 +111,15 @@ static void test_ways(void **state)
 	assert_ways(&probes, SWITCH_PROBE_FUNCTION, "---y");
 }
 
-/* How many programs of @part one way, and one end of system calls, take. */
-static int count_programs(enum session_part part, enum session_way way, enum session_sys_exit sys_exit)
+/* How many programs of @part, or with that begin of the name, one way and one choice of hooks take. */
+static int count_programs(const char *prefix, enum session_part part, enum session_way way,
+			  const enum session_hook hooks[NR_HOOKED])
 {
 	int count = 0;
 
 	for (const struct program *program = programs; program->name; program++)
-		count += program->part == part && program__is_of_way(program, way) &&
-			 program__is_of_sys_exit(program, sys_exit);
+		count += (prefix ? !strncmp(program->name, prefix, strlen(prefix)) : program->part == part) &&
+			 program__is_of_way(program, way) && program__is_of_hooks(program, hooks);
 	return count;
 }
 
@@ -127,24 +128,61 @@ static void test_each_way_is_whole(void **state)
 {
 	(void)state;
 	for (enum session_way way = 0; way < NR_WAYS; way++) {
-		assert_int_equal(count_programs(SESSION_SCHED, way, 0), 8);
-		assert_int_equal(count_programs(SESSION_MIGRATE, way, 0), 1);
-		assert_int_equal(count_programs(SESSION_SOCKETS, way, 0), 1);
+		for (enum session_hook hook = 0; hook < NR_HOOKS; hook++) {
+			const enum session_hook hooks[NR_HOOKED] = { [HOOKED_SYS_EXIT] = hook,
+								     [HOOKED_PROCESSES] = hook };
+
+			assert_int_equal(count_programs(NULL, SESSION_SCHED, way, hooks), 8);
+			assert_int_equal(count_programs(NULL, SESSION_MIGRATE, way, hooks), 1);
+			assert_int_equal(count_programs(NULL, SESSION_SOCKETS, way, hooks), 1);
+			assert_int_equal(count_programs(NULL, SESSION_REQUESTS, way, hooks), 1);
+			assert_int_equal(count_programs("process_fork", 0, way, hooks), 1);
+			assert_int_equal(count_programs("process_exec", 0, way, hooks), 1);
+			assert_int_equal(count_programs("process_exit", 0, way, hooks), 1);
+		}
 	}
 }
 
-/* One program, and only one, is at the end of system calls; the others are there in any case. */
-static void test_sys_exit(void **state)
+/* Which program it is, and that the others are there in any case. */
+static void test_hooks(void **state)
 {
 	(void)state;
-	for (enum session_sys_exit sys_exit = 0; sys_exit < NR_SYS_EXITS; sys_exit++) {
-		for (enum session_way way = 0; way < NR_WAYS; way++)
-			assert_int_equal(count_programs(SESSION_REQUESTS, way, sys_exit), 1);
-		for (const struct program *program = programs; program->name; program++)
-			assert_true(program->part == SESSION_REQUESTS || program__is_of_sys_exit(program, sys_exit));
+	for (enum session_hook hook = 0; hook < NR_HOOKS; hook++) {
+		const enum session_hook sys_exit[NR_HOOKED] = { [HOOKED_SYS_EXIT] = hook };
+		const enum session_hook processes[NR_HOOKED] = { [HOOKED_PROCESSES] = hook };
+
+		/* The others are there in any case. */
+		assert_true(program__is_of_hooks(program__find("adopt_threads"), processes));
+		assert_true(program__is_of_hooks(program__find("request_sys_exit"), processes));
+		assert_int_equal(program__is_of_hooks(program__find("request_sys_exit"), sys_exit),
+				 hook == HOOK_TRACEPOINT);
+		assert_int_equal(program__is_of_hooks(program__find(EXIT_EVENT_PROGRAM), sys_exit),
+				 hook == HOOK_EVENT);
 	}
-	assert_true(program__is_of_sys_exit(program__find("request_sys_exit"), SYS_EXIT_TRACEPOINT));
-	assert_true(program__is_of_sys_exit(program__find(EXIT_EVENT_PROGRAM), SYS_EXIT_EVENT));
+	assert_string_equal(program__find("process_exit_perf")->event, END_EVENT);
+	assert_null(program__find("process_exit_guarded")->event);
+}
+
+/* Another hook than the tracepoint only where the kernel preempts there, and only one that the kernel has. */
+static void test_choice_of_hooks(void **state)
+{
+	struct probes probes = everything;
+
+	(void)state;
+	probes.has_steady_sys_exit = probes.has_steady_processes = true;
+	for (int has_event = 0; has_event < 2; has_event++) {
+		assert_int_equal(hook__choose(HOOKED_SYS_EXIT, &probes, has_event), HOOK_TRACEPOINT);
+		assert_int_equal(hook__choose(HOOKED_PROCESSES, &probes, has_event), HOOK_TRACEPOINT);
+	}
+	probes.has_steady_sys_exit = false;
+	assert_int_equal(hook__choose(HOOKED_SYS_EXIT, &probes, true), HOOK_EVENT);
+	assert_int_equal(hook__choose(HOOKED_SYS_EXIT, &probes, false), HOOK_PREEMPTED);
+	assert_int_equal(hook__choose(HOOKED_PROCESSES, &probes, true), HOOK_TRACEPOINT);
+	probes.has_steady_processes = false;
+	assert_int_equal(hook__choose(HOOKED_PROCESSES, &probes, true), HOOK_EVENT);
+	assert_int_equal(hook__choose(HOOKED_PROCESSES, &probes, false), HOOK_TRACEPOINT);
+	probes.kfunc_ids[TP_PREEMPT_DISABLE] = probes.kfunc_ids[TP_PREEMPT_ENABLE] = 1;
+	assert_int_equal(hook__choose(HOOKED_PROCESSES, &probes, false), HOOK_PREEMPTED);
 }
 
 int main(void)
@@ -155,7 +193,8 @@ int main(void)
 		cmocka_unit_test(test_what_is_no_name),
 		cmocka_unit_test(test_ways),
 		cmocka_unit_test(test_each_way_is_whole),
-		cmocka_unit_test(test_sys_exit),
+		cmocka_unit_test(test_hooks),
+		cmocka_unit_test(test_choice_of_hooks),
 	};
 
 	return cmocka_run_group_tests_name("programs", tests, NULL, NULL);
