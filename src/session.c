@@ -15,6 +15,7 @@
 #include "kfunc.h"
 #include "log.h"
 #include "pidns.h"
+#include "priority.h"
 #include "programs.h"
 #include "session_impl.h"
 #include "tracepoint.h"
@@ -387,6 +388,13 @@ static int learn_regs(struct session *session)
 	return err ? log__fail(err, "cannot learn where the kernel saves user registers: %s", strerror(-err)) : 0;
 }
 
+/* Programs of a kprobe or of a perf event do, all others run all the same. */
+static bool stands_back_for_reads(const struct session *session)
+{
+	return session->way == WAY_FUNCTION || session->hooks[HOOKED_SYS_EXIT] == HOOK_EVENT ||
+	       session->hooks[HOOKED_PROCESSES] == HOOK_EVENT;
+}
+
 int session__attach(struct session *session)
 {
 	int err = session__check_types(session);
@@ -405,6 +413,9 @@ int session__attach(struct session *session)
 			return log__fail(err, "cannot attach the program %s: %s", program->name, strerror(-err));
 		session->part_error[program->part] = err;
 	}
+	session->reads_alone = stands_back_for_reads(session);
+	if (session->reads_alone)
+		priority__reserve();
 	session->skel->bss->stacks_of_all = session->stacks_of_all;
 	session->skel->bss->has_holders = !session->part_error[SESSION_HOLDERS];
 	return 0;

@@ -15,6 +15,7 @@ struct session {
 	struct ring *ring;
 	enum session_way way;
 	enum session_hook hooks[NR_HOOKED];
+	bool reads_alone; /* there are programs that the kernel does not run while this CPU's thread reads a map */
 	char switch_symbol[128]; /* of SWITCH_FUNCTION; "": the kernel has none */
 	struct probes probes;
 	int part_error[SESSION_NR_PARTS];

@@ -28,7 +28,7 @@ int session__each_conn(struct session *session, session_conn_fn fn, void *contex
 {
 	struct conn_walk walk = { .fn = fn, .context = context };
 
-	return each_entry(session->skel->maps.conns, on_conn_entry, &walk);
+	return each_entry(session->skel->maps.conns, session->reads_alone, on_conn_entry, &walk);
 }
 
 static int add_descriptor(struct session *session, uint64_t file, int fd, const struct tp_conn *conn)
@@ -110,7 +110,7 @@ int session__sweep_fds(struct session *session, bool (*is_live)(void *context, u
 {
 	struct fd_sweep sweep = { .session = session, .is_live = is_live, .context = context };
 
-	return each_entry(session->skel->maps.fds, on_fd_entry, &sweep);
+	return each_entry(session->skel->maps.fds, session->reads_alone, on_fd_entry, &sweep);
 }
 
 void session__read_queue(struct session *session, struct tp_queue *out)
@@ -219,7 +219,7 @@ int session__take_sums(struct session *session, enum session_sums which, uint32_
 		.which = which, .epoch = epoch, .map_fd = bpf_map__fd(map), .fn = fn, .context = context,
 	};
 
-	return is_there ? each_entry(map, on_sum_entry, &walk) : 0;
+	return is_there ? each_entry(map, session->reads_alone, on_sum_entry, &walk) : 0;
 }
 
 bool session__lock_calls(const struct session *session, struct session_lock_calls *calls)
