@@ -5,7 +5,7 @@
 # configuration, each booted under QEMU without KVM. Prints TAP, and a table of kernels and features.
 #
 # usage: tests/vm/run.sh [SUITE[-arm64]...]      Debian's names; by default VM_GUESTS
-# VM_GUESTS: the suites (bullseye bookworm trixie); trixie-backports has the newest kernel, see docs/kernels.md
+# VM_GUESTS: the suites (bullseye bookworm trixie trixie-backports); the last one has the newest kernel
 # VM_DOC: a document whose table is replaced by this run's.
 # VM_CACHE: where the kernels are kept (build/vm). VM_KEEP=1: keep what the guests brought back.
 # VM_SECONDS: the time for all of them (480); a kernel that is left over is skipped. VM_SECONDS_FOR_ONE: for each (150).
@@ -312,7 +312,7 @@ why_not() {
 }
 
 # shellcheck disable=SC2086 # a list of words
-[ $# -gt 0 ] || set -- ${VM_GUESTS:-bullseye bookworm trixie}
+[ $# -gt 0 ] || set -- ${VM_GUESTS:-bullseye bookworm trixie trixie-backports}
 reason=$(why_not "$@")
 [ -z "$reason" ] || skip_all "$reason"
 work=$(mktemp -d)
