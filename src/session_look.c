@@ -116,7 +116,7 @@ static int run_for_targets(struct session *session, const struct bpf_program *pr
 			   void *context)
 {
 	struct thread_walk walk = { .session = session, .program = program, .fn = fn, .context = context };
-	int err = each_entry(session->skel->maps.targets, run_for_target, &walk);
+	int err = each_entry(session->skel->maps.targets, session->reads_alone, run_for_target, &walk);
 
 	return err ?: walk.err;
 }
