@@ -312,14 +312,14 @@ static void test_steady_processes(void **state)
 	/* that of idle CPUs, until 6.13 */
 	type = btf__add_struct(old.btf, "srcu_data", 64);
 	assert_true(btf__add_var(old.btf, "tracepoint_srcu_srcu_data", BTF_VAR_STATIC, type) > 0);
-	probes__read(old.btf, 0, &probes);
+	probes__read(old.btf, true, 0, &probes);
 	assert_true(probes.has_steady_processes);
 	/* the struct alone, as in 6.18 */
 	type = btf__add_struct(new.btf, "srcu_ctr", 16);
-	probes__read(new.btf, 0, &probes);
+	probes__read(new.btf, true, 0, &probes);
 	assert_true(probes.has_steady_processes);
 	assert_true(btf__add_var(new.btf, "tracepoint_srcu_srcu_data", BTF_VAR_STATIC, type) > 0);
-	probes__read(new.btf, 0, &probes);
+	probes__read(new.btf, true, 0, &probes);
 	assert_false(probes.has_steady_processes);
 	assert_true(probes.has_steady_sys_exit);
 	free_kernel(&old);
