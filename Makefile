@@ -37,7 +37,7 @@ MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 .SECONDARY:
 .SUFFIXES:
-.PHONY: all static static-if-possible deps deps-test deps-vm kernels demo bench bench-programs test test-unit test-system test-vm test-arm64 unit unit-programs workload demo-programs
+.PHONY: all static static-if-possible deps deps-test deps-vm kernels demo bench bench-programs test test-unit test-system test-vm test-arm64 test-nobtf unit unit-programs workload demo-programs
 .PHONY: install uninstall clean help FORCE
 
 ifneq ($(V),1)
@@ -74,7 +74,7 @@ all: $(PROGRAM) ## build ./threadprof (DEV=1: strict, warnings are errors; SAN=1
 # ---------------------------------------------------------------- tools and flags
 
 # The goals that compile nothing, or install first and then compile in a make of their own.
-NO_TOOLS := deps deps-test deps-vm static static-if-possible kernels demo bench test test-unit test-system test-vm test-arm64 uninstall clean help
+NO_TOOLS := deps deps-test deps-vm static static-if-possible kernels demo bench test test-unit test-system test-vm test-arm64 test-nobtf uninstall clean help
 ifneq ($(filter-out $(NO_TOOLS),$(or $(MAKECMDGOALS),all)),)
 SET := $(or $(addprefix cross-,$(CROSS)),$(if $(filter 1,$(STATIC)),static,build))
 LACKING := $(shell scripts/deps.sh missing $(SET) $(LIBRARIES))
@@ -267,6 +267,12 @@ test-arm64: ## on arm64 kernels, in virtual machines: a cross compiler, QEMU, an
 	@scripts/deps.sh vm-arm64
 	@$(MAKE) ARCH=arm64 static workload
 	@tests/run.sh tests/vm/arm64.sh
+
+test-nobtf: deps deps-vm ## on a kernel without BTF, in a virtual machine: QEMU, a network and ten minutes to build the kernel once
+	@scripts/deps.sh kernel
+	@$(MAKE) workload
+	@$(MAKE) static
+	@SUITE_TIMEOUT=1800 tests/run.sh tests/vm/nobtf.sh
 
 kernels: deps deps-vm ## the same, and write its table to docs/kernels.md
 	@$(MAKE) workload

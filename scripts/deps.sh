@@ -8,6 +8,7 @@
 #   deps.sh unit MODULE...          ... and what the unit tests lack
 #   deps.sh test MODULE...          ... and what the system tests lack
 #   deps.sh vm, vm-arm64            what the tests in virtual machines lack
+#   deps.sh kernel                  what the build of a kernel lacks, for one without BTF
 #   deps.sh bench MODULE...         what the build and the bench lack
 #   deps.sh cross-arm64 MODULE...   what the build for arm64 lacks; its modules go to a sysroot
 #   deps.sh missing SET MODULE...   name what a set lacks; install nothing
@@ -25,6 +26,7 @@ BUILD_NEEDS="cc clang bpftool pkg-config"
 STATIC_NEEDS="static-libraries"
 VM_NEEDS="qemu busybox-static python3"
 VM_ARM64_NEEDS="qemu-arm64 python3"
+KERNEL_NEEDS="cc make flex bison bc xz libelf pahole"
 UNIT_NEEDS="sanitizers cmocka c++"
 SYSTEM_NEEDS="bats setpriv unshare setcap python3 nginx redis-server jdk curl strace"
 CROSS_NEEDS="cross-cc clang bpftool pkg-config"
@@ -75,6 +77,12 @@ qemu          qemu-system-x86              qemu-system-x86-core         qemu-x86
 qemu-arm64    qemu-system-arm              qemu-system-aarch64-core     qemu-arm                 qemu-system-aarch64
 busybox-static busybox-static              busybox                      busybox-static           busybox
 offcputime    libbpf-tools                 libbpf-tools                 libbpf-tools             libbpf-tools
+make          make                         make                         make                     make
+flex          flex                         flex                         flex                     flex
+bison         bison                        bison                        bison                    bison
+bc            bc                           bc                           bc                       bc
+xz            xz-utils                     xz                           xz                       xz
+pahole        pahole|dwarves               dwarves                      dwarves                  pahole
 TABLE
 }
 
@@ -167,7 +175,7 @@ have() {
 	python3) python3 -c 'import http.server, json' 2>/dev/null ;;
 	jdk) command -v java >/dev/null && command -v javac >/dev/null ;;
 	pkg-config | bats | setpriv | unshare | setcap | nginx | redis-server | redis-benchmark | wrk | musl-gcc | curl | \
-		strace | perf | bpftrace | execsnoop | offcputime)
+		strace | perf | bpftrace | execsnoop | offcputime | make | flex | bison | bc | xz | pahole)
 		command -v "$1" >/dev/null ;;
 	*) have_module "$1" ;;
 	esac
@@ -186,6 +194,10 @@ needs() {
 		echo "$VM_ARM64_NEEDS"
 		return
 		;;
+	kernel)
+		echo "$KERNEL_NEEDS"
+		return
+		;;
 	cross-*) echo "$CROSS_NEEDS" "$@" ;;
 	*) echo "$BUILD_NEEDS" "$@" ;;
 	esac
@@ -200,7 +212,7 @@ needs() {
 		fi
 		;;
 	bench) echo "$BENCH_NEEDS" ;;
-	*) fail "deps.sh: no set '$set': it is build, static, unit, test, vm, vm-arm64, bench or cross-arm64" ;;
+	*) fail "deps.sh: no set '$set': it is build, static, unit, test, vm, vm-arm64, kernel, bench or cross-arm64" ;;
 	esac
 }
 
@@ -344,6 +356,7 @@ purpose() {
 	build) echo "to build threadprof" ;;
 	cross-*) echo "to build threadprof for ${1#cross-}" ;;
 	static) echo "to build threadprof as a static program" ;;
+	kernel) echo "to build a kernel for a virtual machine" ;;
 	vm*) echo "to run threadprof on other kernels in virtual machines" ;;
 	unit) echo "to build threadprof and run its unit tests" ;;
 	bench) echo "to build threadprof and measure it beside its peers" ;;
@@ -439,7 +452,7 @@ install_cross() {
 }
 
 case ${1:-} in
-build | static | unit | test | vm | vm-arm64 | bench)
+build | static | unit | test | vm | vm-arm64 | kernel | bench)
 	install_set "$@"
 	;;
 cross-arm64)
@@ -456,6 +469,6 @@ which)
 	esac
 	;;
 *)
-	fail "usage: deps.sh build|static|unit|test|vm|vm-arm64|bench|cross-arm64 MODULE... | missing SET MODULE... | which TOOL"
+	fail "usage: deps.sh build|static|unit|test|vm|vm-arm64|kernel|bench|cross-arm64 MODULE... | missing SET MODULE... | which TOOL"
 	;;
 esac

@@ -13,9 +13,12 @@
 #   snoop              processes that live for a moment, and some whose threads all end at once
 #   off                a kernel that refuses a program
 #   file-states, file  states, requests and processes, where the kernel's BTF is hidden and a file has it
+#   untold             a kernel without BTF, and no file that has its types; the other rounds have that file
 
 scripts="lock cond-idle cond-serving sem-serving sleep cpu runq net-read net-poll epoll read-idle pipe stop"
 plain_user=1000
+types=
+[ ! -e vmlinux.btf ] || types="--btf $PWD/vmlinux.btf"
 every_fallback=task_storage,current_task_btf,task_pt_regs,prev_state,group_dead,mem_alloc
 ticker=
 who=
@@ -89,7 +92,7 @@ watch() {
 	cut -d' ' -f1 /proc/uptime >"$out/$name.times"
 	(
 		# shellcheck disable=SC2086 # a list of words
-		$who ./threadprof "$@" --json >"$out/$name.json" 2>"$out/$name.err"
+		$who ./threadprof "$@" $types --json >"$out/$name.json" 2>"$out/$name.err"
 		echo $? >"$out/$name.rc"
 	) &
 	await 60 is_attached_or_gone $! "$out/$name.err" "$sign" || echo "$name is not attached"
@@ -155,7 +158,7 @@ user() {
 	start known ./as_user $plain_user none ./known --script plain
 	who="./as_user $plain_user bpf,perfmon"
 	# shellcheck disable=SC3045 # busybox has it
-	(ulimit -l 64 && $who ./threadprof -p "$pid" -d 0.1) >"$out/limit.text" 2>"$out/limit.err"
+	(ulimit -l 64 && $who ./threadprof -p "$pid" $types -d 0.1) >"$out/limit.text" 2>"$out/limit.err"
 	echo $? >"$out/limit.rc"
 	# shellcheck disable=SC3045
 	ulimit -l unlimited
@@ -221,6 +224,25 @@ without_btf() {
 	umount /sys/kernel/btf
 }
 
+# tell NAME ARGUMENT...: what is said of it, and the exit code.
+tell() {
+	name=$1
+	shift
+	./threadprof "$@" >"$out/$name.text" 2>"$out/$name.err"
+	echo $? >"$out/$name.rc"
+}
+
+untold() {
+	[ -n "$types" ] || return 0
+	begin_round untold
+	start sleep ./states sleep
+	tell profile -p "$pid" -d 0.1
+	tell snoop snoop -d 0.1
+	tell check check -p "$pid"
+	killall -KILL states
+	end_round
+}
+
 states probes sched_switch finish_task_switch
 states fallbacks raw fallbacks
 requests
@@ -230,3 +252,4 @@ calls
 snoop
 off
 without_btf
+untold

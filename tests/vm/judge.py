@@ -435,6 +435,24 @@ def judge_off(judge, directory):
     judge.says_of_times(not wrong, "a refused program: the states are right", wrong)
 
 
+def judge_untold(judge, directory):
+    """A kernel without BTF, and no file of its types: one sentence, with the remedy."""
+    path = os.path.join(directory, "untold")
+    if not os.path.isdir(path):
+        return
+    wrong = []
+    for name in ("profile", "snoop"):
+        said, code = read(os.path.join(path, name + ".err")).splitlines(), read(os.path.join(path, name + ".rc")).strip()
+        if code != "1" or len(said) != 1 or "/sys/kernel/btf/vmlinux" not in said[0] or "--btf" not in said[0]:
+            wrong.append("%s: exit code %s: %s" % (name, code, said))
+        if read(os.path.join(path, name + ".text")):
+            wrong.append("%s: has reported something" % name)
+    tracing = [line for line in read(os.path.join(path, "check.text")).splitlines() if line.startswith("tracing")]
+    if [line.split()[1] for line in tracing] != ["off"] or read(os.path.join(path, "check.rc")).strip() != "1":
+        wrong.append("check: %s" % tracing)
+    judge.says_always(not wrong, "without its types in a file: one sentence, and exit code 1", wrong)
+
+
 # ---- the table -----------------------------------------------------------------------------------
 
 def percent(share):
@@ -489,6 +507,7 @@ def main():
     judge_snoop(judge, directory, column)
     judge_off(judge, directory)
     judge_file(judge, directory, column)
+    judge_untold(judge, directory)
     column["lacks"] = ", ".join(runs[0].lacks()) or "nothing"
     if runs[0].state("thread_states") == "fallback" and "task_storage" not in column["lacks"]:
         column["lacks"] = "task_storage, " + column["lacks"]

@@ -4,7 +4,7 @@
 # The very binary that was built, on other kernels: Debian's, fetched through this machine's own apt
 # configuration, each booted under QEMU without KVM. Prints TAP, and a table of kernels and features.
 #
-# usage: tests/vm/run.sh [SUITE[-arm64]...]      Debian's names; by default VM_GUESTS
+# usage: tests/vm/run.sh [SUITE[-arm64|-nobtf]...]      Debian's names; by default VM_GUESTS
 # VM_GUESTS: the suites (bullseye bookworm trixie trixie-backports); the last one has the newest kernel
 # VM_DOC: a document whose table is replaced by this run's.
 # VM_CACHE: where the kernels are kept (build/vm). VM_KEEP=1: keep what the guests brought back.
@@ -56,7 +56,8 @@ skip_all() {
 
 # ---------------------------------------------------------------- kernels
 
-# architecture_of GUEST: a guest is a suite of Debian, or that suite on another architecture.
+# architecture_of GUEST: a guest is a suite of Debian, that suite on another architecture, or its kernel
+# without BTF, which nobtf_kernel.sh has built.
 architecture_of() {
 	case $1 in
 	*-arm64) echo arm64 ;;
@@ -82,6 +83,12 @@ fetch() {
 	local dir=$CACHE/$1 conf=$CACHE/$1/apt/apt.conf architecture image
 	architecture=$(architecture_of "$1")
 	[ ! -s "$dir/vmlinuz" ] || return 0
+	case $1 in
+	*-nobtf)
+		echo "tests/vm/nobtf_kernel.sh builds it"
+		return 1
+		;;
+	esac
 	mkdir -p "$dir"
 	private_apt "${1%-arm64}" "$architecture" "$dir/apt" || return 1
 	apt-get -qq -c "$conf" update || return 1
@@ -109,7 +116,7 @@ pack_program() {
 	done
 }
 
-# make_initramfs ARCHITECTURE: once for all its guests.
+# make_initramfs ARCHITECTURE: once for all its guests; boot adds what one guest alone gets.
 make_initramfs() {
 	local root=$work/root.$1 busybox=busybox program=threadprof-static workloads=build/workload applet library workload
 	[ ! -e "$work/initramfs.$1" ] || return 0
@@ -137,6 +144,15 @@ make_initramfs() {
 	[ -e "$work/nonce" ] || echo "$RANDOM$RANDOM$RANDOM" >"$work/nonce"
 	cp "$work/nonce" "$root/threadprof/nonce"
 	(cd "$root" && find . | busybox cpio -o -H newc 2>/dev/null) >"$work/initramfs.$1"
+}
+
+# The initramfs of a guest: an archive may follow another one. Where a kernel's types are in a file, it is there too.
+make_image() {
+	local types=$CACHE/$1/vmlinux.btf root=$work/root.types
+	cp "$work/initramfs.$(architecture_of "$1")" "$work/image"
+	[ -e "$types" ] || return 0
+	install -D -m 644 "$types" "$root/threadprof/vmlinux.btf"
+	(cd "$root" && echo threadprof/vmlinux.btf | busybox cpio -o -H newc 2>/dev/null) >>"$work/image"
 }
 
 # is_before A B: a version, by its first two numbers.
@@ -177,8 +193,9 @@ describe_machine() {
 boot() {
 	local qemu=() console results begun
 	describe_machine "$1"
+	make_image "$1"
 	rm -f "$work/out.tar" "$work/host"
-	"${qemu[@]}" -kernel "$CACHE/$1/vmlinuz" -initrd "$work/initramfs.$(architecture_of "$1")" -append \
+	"${qemu[@]}" -kernel "$CACHE/$1/vmlinuz" -initrd "$work/image" -append \
 		"console=$console results=$results quiet panic=-1 oops=panic mitigations=off no_timer_check tsc=reliable" \
 		</dev/null >"$work/qemu" 2>&1 &
 	guest=$!
