@@ -263,6 +263,10 @@ bool probes__find_lack(struct host_lack *lack)
 	else if (lockdown_is_confidentiality())
 		*lack = (struct host_lack){ -EPERM, "the kernel is locked down (lockdown=confidentiality), which forbids all "
 					    "tracing", "boot with lockdown=integrity or none" };
+	else if (rights__bpf_is_filtered())
+		*lack = (struct host_lack){ -EPERM, "bpf(2) is refused although the capabilities are there, as by a container's "
+					    "seccomp filter", "start the container with --security-opt seccomp=unconfined, or "
+					    "with --cap-add SYS_ADMIN, which such filters let through" };
 	else
 		return find_lack_of_types(lack);
 	return true;

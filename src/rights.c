@@ -8,6 +8,7 @@
 #include <sys/capability.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /* PROC_USER_INIT_INO of include/linux/proc_ns.h. */
@@ -51,6 +52,14 @@ bool rights__is_in_user_namespace(void)
 	struct stat st;
 
 	return !stat("/proc/self/ns/user", &st) && st.st_ino != INITIAL_USER_NAMESPACE;
+}
+
+bool rights__bpf_is_filtered(void)
+{
+	/* No kernel knows this command, and each that is asked says EINVAL. */
+	char attributes[64] = "";
+
+	return syscall(SYS_bpf, -1, attributes, sizeof(attributes)) < 0 && errno == EPERM;
 }
 
 /* Sets in @to what is kept of @from: in both sets, because what is needed is used without asking each time. */

@@ -14,6 +14,9 @@ bool rights__has(int cap);
 /* May BPF programs be loaded and attached: CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN, which has both. */
 bool rights__may_trace(void);
 
+/* Does bpf(2) fail before the kernel looks at what is asked for, although rights__may_trace()? So does a seccomp filter. */
+bool rights__bpf_is_filtered(void);
+
 /* Is this process in a user namespace of its own? Its capabilities are then none towards the kernel. */
 bool rights__is_in_user_namespace(void);
 

@@ -32,6 +32,20 @@ in_private_mounts() {
 	expect_error 1 "CAP_BPF" "CAP_PERFMON" "sudo"
 }
 
+@test "a seccomp filter that keeps bpf(2) from root, as a container's may: exit 1, and what to start it with" {
+	start_sleeper
+	# Returns EPERM for that system call, and allows all others.
+	run --separate-stderr timeout 30 "$PYTHON" -c '
+import ctypes, os, platform, struct, sys
+libc, number = ctypes.CDLL(None), 321 if platform.machine() == "x86_64" else 280
+filters = ((0x20, 0, 0, 0), (0x15, 0, 1, number), (6, 0, 0, 0x50001), (6, 0, 0, 0x7fff0000))
+text = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *f) for f in filters))
+program = struct.pack("HxxxxxxQ", len(filters), ctypes.addressof(text))
+libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, program) or os.execv(sys.argv[1], sys.argv[1:])' \
+		"$THREADPROF" -p "$target"
+	expect_error 1 "seccomp" "--security-opt seccomp=unconfined"
+}
+
 @test "the user id alone is nothing: root without capabilities" {
 	start_sleeper
 	run --separate-stderr timeout 30 setpriv --bounding-set=-all --inh-caps=-all "$THREADPROF" -p "$target"
