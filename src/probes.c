@@ -260,13 +260,13 @@ bool probes__find_lack(struct host_lack *lack)
 	else if (rights__is_in_user_namespace())
 		*lack = (struct host_lack){ -EPERM, "threadprof runs in a user namespace, whose root has no rights over the "
 					    "kernel", "run it as root of the host, or in a container without one" };
-	else if (lockdown_is_confidentiality())
-		*lack = (struct host_lack){ -EPERM, "the kernel is locked down (lockdown=confidentiality), which forbids all "
-					    "tracing", "boot with lockdown=integrity or none" };
 	else if (rights__bpf_is_filtered())
 		*lack = (struct host_lack){ -EPERM, "bpf(2) is refused although the capabilities are there, as by a container's "
 					    "seccomp filter", "start the container with --security-opt seccomp=unconfined, or "
 					    "with --cap-add SYS_ADMIN, which such filters let through" };
+	else if (lockdown_is_confidentiality())
+		*lack = (struct host_lack){ -EPERM, "the kernel is locked down (lockdown=confidentiality), which forbids all "
+					    "tracing", "boot with lockdown=integrity or none" };
 	else
 		return find_lack_of_types(lack);
 	return true;

@@ -75,7 +75,7 @@ static int try_below(void *context, const char *mount)
 
 int scope__find_cgroup(struct scope *scope, const char *path)
 {
-	struct search search = { .scope = scope, .wanted = path };
+	struct search search = { .scope = scope, .wanted = path + strspn(path, "/") };
 
 	if (path[0] == '/' && is_cgroup(path)) {
 		snprintf(scope->path, sizeof(scope->path), "%s", path);
@@ -215,7 +215,8 @@ int scope__find_container(struct scope *scope, const char *id)
 				 others);
 	if (search.err)
 		return log__fail(-ENOENT, "no container here has an id that begins with \"%s\": 'docker ps', 'podman ps' or "
-					  "'crictl ps' lists the ids (the kernel knows no names)", id);
+					  "'crictl ps' lists the ids (the kernel knows no names); a container sees others only "
+					  "where the host's /sys/fs/cgroup is mounted in it", id);
 	return 0;
 }
 
