@@ -5,6 +5,7 @@
 Every id that threadprof takes and prints is one of the PID namespace that it runs in itself. The
 counts are those that the workload knows; what the machine's load could change is not compared.
 """
+import datetime
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import tp
@@ -249,6 +251,31 @@ def other_root():
     report = profiler.stop()
     assert_answers(truth, report, ids)
     workload.end()
+
+
+# ---- the clock -------------------------------------------------------------------------------------
+
+@test("threadprof in a time namespace: its times are those of the kernel's programs")
+def time_namespace():
+    shift = ["unshare", "--time", "--monotonic", "100000", "--boottime", "100000", "--fork", "--kill-child"]
+    if subprocess.run(shift + ["true"], stderr=subprocess.DEVNULL).returncode:
+        tp.skip("no time namespaces here")
+    snoop = tp.start_process(shift + [tp.THREADPROF, "snoop", "--json", "-d", "1"], stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE)
+    while b"attached" not in (line := snoop.stderr.readline()):
+        if not line:
+            tp.fail("snoop has ended")
+    subprocess.run(["true"])
+    records = [json.loads(line) for line in snoop.communicate()[0].splitlines()]
+    ours = subprocess.run(shift + [tp.THREADPROF, "-p", str(os.getpid()), "-d", "0.1", "--json"], timeout=tp.PATIENCE_S,
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout.splitlines()
+    records += [json.loads(line) for line in ours]
+    tp.assert_true("processes and intervals", {"process", "interval"} <= {r["type"] for r in records})
+    for record in (next(r for r in records if r["type"] == kind) for kind in ("process", "interval", "summary")):
+        age_s = time.time() - datetime.datetime.fromisoformat(record["time"][:19] + "+00:00").timestamp()
+        tp.assert_at_most("%s: age by its time" % record["type"], abs(age_s), 3600)
+        age_s = time.monotonic() - record["mono_ns"] / 1e9
+        tp.assert_at_most("%s: age by the clock" % record["type"], abs(age_s), 3600)
 
 
 # ---- cgroups ---------------------------------------------------------------------------------------
