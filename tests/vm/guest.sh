@@ -157,7 +157,7 @@ user() {
 	begin_round user
 	start known ./as_user $plain_user none ./known --script plain
 	who="./as_user $plain_user bpf,perfmon"
-	# shellcheck disable=SC3045 # busybox has it
+	# shellcheck disable=SC2086,SC3045 # a list of words; busybox has it
 	(ulimit -l 64 && $who ./threadprof -p "$pid" $types -d 0.1) >"$out/limit.text" 2>"$out/limit.err"
 	echo $? >"$out/limit.rc"
 	# shellcheck disable=SC3045
