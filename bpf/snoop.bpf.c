@@ -379,6 +379,8 @@ static __always_inline __u64 thread__runtime(struct task_struct *task, __u64 now
 	     BPF_CORE_READ(task, se.exec_start);
 	if (ns > 0)
 		runtime += ns;
+	if (!runtime)
+		*flags |= SNOOP_CPU_UNSEEN; /* it has run to come here */
 	/* What a hypervisor has just taken the scheduler's clock leaves out; but nobody outruns his life. */
 	return runtime < age ? runtime : age;
 }

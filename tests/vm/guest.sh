@@ -205,6 +205,7 @@ off() {
 }
 
 without_btf() {
+	[ -e /sys/kernel/btf/vmlinux ] || return 0
 	cp /sys/kernel/btf/vmlinux $btf_file
 	mount -t tmpfs tmpfs /sys/kernel/btf
 	scripts="cond-serving sleep net-read epoll read-idle"
@@ -249,7 +250,7 @@ requests
 skipped
 user
 calls
+untold
 snoop
 off
 without_btf
-untold

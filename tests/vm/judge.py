@@ -403,6 +403,8 @@ def judge_snoop(judge, directory, column):
 
 def judge_file(judge, directory, column):
     """The kernel's own BTF is hidden: a file has it."""
+    if not os.path.isdir(os.path.join(directory, "file")):
+        return
     run, snoop, without = (Run(directory, "file", name) for name in ("file", "snoop", "none"))
     threads, unfinished = true_threads(os.path.join(directory, "file-states"))
     judge.says(bool(threads) and not unfinished, "--btf: the scripts run to their end", unfinished)
