@@ -286,6 +286,27 @@ extern const volatile bool has_task_from_vpid;
 static void (*const bpf_preempt_disable)(void) = (void *)TP_KFUNC_CALL(TP_PREEMPT_DISABLE);
 static void (*const bpf_preempt_enable)(void) = (void *)TP_KFUNC_CALL(TP_PREEMPT_ENABLE);
 
+/*
+ * The stack of a program on a kprobe or uprobe is its CPU's own since 6.13 (x86; arm64 from 6.16), if it is 64 bytes or
+ * more: a memory that the next one who comes to the program on that CPU uses as well. A kprobe's cannot be preempted, nor
+ * can anybody come to a program of another kind that is counted as running there. A uprobe's can be: what it had put
+ * on its stack, addresses included, is then that of another thread's call.
+ */
+extern const volatile bool has_private_stack;
+
+/* The first and the last that such a program does: nothing is on the stack before or after. */
+static __always_inline void compat__begin_uprobe(void)
+{
+	if (has_private_stack)
+		bpf_preempt_disable();
+}
+
+static __always_inline void compat__end_uprobe(void)
+{
+	if (has_private_stack)
+		bpf_preempt_enable();
+}
+
 /* sched_process_exit got group_dead as a second argument in 6.16; before, the group's count of live threads. */
 extern const volatile bool has_group_dead;
 

@@ -90,25 +90,24 @@ static __always_inline bool call__is_inside(const struct lock_call *call, __u64 
 	return call->addr == addr && call->ip != ip && sp <= call->sp;
 }
 
-SEC("uprobe")
-int lock_call_enter(struct pt_regs *ctx)
+static __always_inline void on_enter(struct pt_regs *ctx)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	__u64 addr = PT_REGS_PARM1(ctx), sp = PT_REGS_SP(ctx), ip = PT_REGS_IP(ctx), now;
 	struct lock_call *call;
 
 	if (!lock_guard.on)
-		return 0;
+		return;
 	now = bpf_ktime_get_ns();
 	if (!guard__pay(now))
-		return 0;
+		return;
 	call = current__call(task);
 	if (!call)
-		return 0;
+		return;
 	if (call__is_open(call)) {
 		if (call__is_inside(call, addr, sp, ip)) {
 			call->chained += sp == call->sp;
-			return 0;
+			return;
 		}
 		/* Left by longjmp(), or a signal's handler that takes a lock in the middle of it. */
 		loss__count(TP_LOSS_LOCK_CALL);
@@ -121,6 +120,14 @@ int lock_call_enter(struct pt_regs *ctx)
 	call->waits = 0;
 	call->wait_ns = 0;
 	call->enter_ns = now;
+}
+
+SEC("uprobe")
+int lock_call_enter(struct pt_regs *ctx)
+{
+	compat__begin_uprobe();
+	on_enter(ctx);
+	compat__end_uprobe();
 	return 0;
 }
 
@@ -196,8 +203,7 @@ static __always_inline void current__end_unseen_wait(struct task_struct *task, _
 	block__account(t, t->tgid);
 }
 
-SEC("uretprobe")
-int lock_call_return(struct pt_regs *ctx)
+static __always_inline void on_return(struct pt_regs *ctx)
 {
 	__u64 sp = PT_REGS_SP(ctx) - RETURN_ADDRESS_BYTES, now = bpf_ktime_get_ns();
 	struct task_struct *task = bpf_get_current_task_btf();
@@ -206,13 +212,24 @@ int lock_call_return(struct pt_regs *ctx)
 
 	/* Not that of the call that we saw begin: it began before we came, or is a part of it. */
 	if (!call || !call__is_open(call) || call->sp != sp)
-		return 0;
+		return;
 	if (call->chained) {
 		call->chained--;
-		return 0;
+		return;
 	}
 	current__end_unseen_wait(task, now);
-	call__add(call, !result || result == EOWNERDEAD, now - call->enter_ns);
+	if (now < call->enter_ns)
+		loss__count(TP_LOSS_LOCK_CALL);
+	else
+		call__add(call, !result || result == EOWNERDEAD, now - call->enter_ns);
 	call->addr = 0;
+}
+
+SEC("uretprobe")
+int lock_call_return(struct pt_regs *ctx)
+{
+	compat__begin_uprobe();
+	on_return(ctx);
+	compat__end_uprobe();
 	return 0;
 }

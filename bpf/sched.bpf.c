@@ -110,11 +110,21 @@ static __always_inline bool thread__is_blocked(const struct thread *t)
 	return t->state != TP_CPU && t->state != TP_RUNQ;
 }
 
+/* @now, or if that was before the open stretch, the begin of it: a stretch that would have been negative. */
+static __always_inline __u64 thread__not_before(const struct thread *t, __u64 now)
+{
+	if (now >= t->since_ns)
+		return now;
+	loss__count(TP_LOSS_CLOCK_BACKWARDS);
+	return t->since_ns;
+}
+
 /* A blocked stretch ends: what it was can now be said for sure. */
 static __always_inline void thread__unblock(struct thread *t, __u32 tid, __u64 now)
 {
 	bool was_idle;
 
+	now = thread__not_before(t, now);
 	if (t->not_in_hand < TP_NR_STATES && !thread__has_in_hand(t, tid)) {
 		t->state = t->not_in_hand;
 		t->block_what = BLOCK_NOTHING;
@@ -162,7 +172,7 @@ static __always_inline void thread__woken_unseen(struct thread *t, __u32 tid, __
 /* The thread runs, and we did not see it come on. */
 static __noinline void thread__came_on_unseen(struct thread *t, struct task_struct *task, __u64 now)
 {
-	__u64 came_ns = thread__came_on_ns(t, task, now);
+	__u64 came_ns = thread__came_on_ns(t, task, thread__not_before(t, now));
 
 	if (thread__is_blocked(t))
 		thread__woken_unseen(t, t->tid, compat__run_delay(task), came_ns);

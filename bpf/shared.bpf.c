@@ -17,6 +17,7 @@ const volatile bool has_current_task_btf = true;
 const volatile bool has_task_pt_regs = true;
 const volatile bool tasks_are_copies = false;
 const volatile bool has_task_from_vpid = true;
+const volatile bool has_private_stack = false;
 
 __u8 target_filter[TP_FILTER_SIZE];
 bool active;

@@ -29,6 +29,7 @@ struct lock_calls {
 	struct histogram histograms[LOCKS_MAX_LISTED]; /* of the locks that are reported */
 	struct report_lock *report;
 	size_t nr_report;
+	uint64_t nr_impossible; /* calls whose sum cannot be */
 };
 
 struct lock_calls *lock_calls__new(void)
@@ -48,10 +49,22 @@ void lock_calls__free(struct lock_calls *calls)
 	free(calls);
 }
 
+/* Below zero, as a difference of moments that do not belong together. */
+static bool is_impossible(uint64_t ns)
+{
+	return ns > INT64_MAX;
+}
+
 int lock_calls__on_sum(struct lock_calls *calls, const struct tp_lock_key *key, const struct tp_lock_calls *sum)
 {
-	struct entry *grown = array__grow(calls->list, calls->nr, &calls->capacity, sizeof(*grown));
+	struct entry *grown;
 
+	if (is_impossible(sum->call_ns) || is_impossible(sum->max_ns) || is_impossible(sum->contended_ns) ||
+	    is_impossible(sum->seen_wait_ns)) {
+		calls->nr_impossible += sum->calls;
+		return 0;
+	}
+	grown = array__grow(calls->list, calls->nr, &calls->capacity, sizeof(*grown));
 	if (!grown)
 		return -ENOMEM;
 	calls->list = grown;
@@ -182,6 +195,7 @@ int lock_calls__report(struct lock_calls *calls, struct report *report)
 {
 	struct report_lock *list;
 
+	report->lost[TP_LOSS_LOCK_CALL] += calls->nr_impossible;
 	if (!calls->nr)
 		return 0;
 	merge(calls);
@@ -230,4 +244,5 @@ void lock_calls__next(struct lock_calls *calls)
 	calls->nr = 0;
 	calls->nr_lengths = 0;
 	calls->nr_report = 0;
+	calls->nr_impossible = 0;
 }

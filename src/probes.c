@@ -46,6 +46,18 @@ bool probes__has_helper(const struct btf *btf, const char *id)
 	return false;
 }
 
+static bool has_member(const struct btf *btf, const char *type_name, const char *name)
+{
+	int type_id = btf__find_by_name_kind(btf, type_name, BTF_KIND_STRUCT);
+	const struct btf_type *type = type_id > 0 ? btf__type_by_id(btf, type_id) : NULL;
+
+	for (int i = 0; type && i < btf_vlen(type); i++) {
+		if (!strcmp(btf__name_by_offset(btf, btf_members(type)[i].name_off), name))
+			return true;
+	}
+	return false;
+}
+
 static bool is_to_be_used(enum fallback which, bool has, unsigned forced)
 {
 	if (!has)
@@ -114,6 +126,8 @@ void probes__read(const struct btf *btf, bool is_own, unsigned forced, struct pr
 	/* They stopped to do so with 5.11, which also brought this helper (d05512618056); libbpf decides by it too. */
 	probes->maps_count_as_locked = !probes__has_helper(btf, "BPF_FUNC_ktime_get_coarse_ns");
 	probes->has_task_from_vpid = probes->kfunc_ids[TP_TASK_FROM_VPID];
+	/* On an architecture whose programs have none yet nothing is wrong with doing as if. */
+	probes->has_private_stack = has_member(btf, "bpf_prog_aux", "priv_stack_ptr");
 }
 
 /*

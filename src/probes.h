@@ -30,6 +30,7 @@ struct probes {
 	bool has_attach_cookie; /* the helper bpf_get_attach_cookie(), 5.15; older kernels lack fetching atomics too */
 	bool maps_count_as_locked; /* memory of BPF maps counts against RLIMIT_MEMLOCK: before 5.11 */
 	bool has_task_from_vpid; /* … by its tid in the caller's pid namespace: 6.14 */
+	bool has_private_stack; /* that of programs on kprobes and uprobes is their CPU's: 6.13 */
 };
 
 /*

@@ -96,7 +96,7 @@ void profile__on_counters(struct profile *profile, const uint64_t losses[TP_NR_L
 			  struct report *report)
 {
 	for (int i = 0; i < TP_NR_LOSSES; i++)
-		report->lost[i] = losses[i] - profile->losses_before[i];
+		report->lost[i] += losses[i] - profile->losses_before[i]; /* what a reducer has left out is there already */
 	report->events = events - profile->events_before;
 	memcpy(profile->losses_before, losses, sizeof(profile->losses_before));
 	profile->events_before = events;

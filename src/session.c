@@ -137,6 +137,7 @@ static int configure(struct session *session, const struct session_config *confi
 		bpf_map__set_max_entries(skel->maps.events, config->ring_bytes);
 	bpf_map__set_max_entries(skel->maps.run_queues, nr_cpus > 0 ? nr_cpus : 1);
 	skel->rodata->has_task_from_vpid = probes->has_task_from_vpid;
+	skel->rodata->has_private_stack = probes->has_private_stack;
 	/* A thread in task storage is found with a kernel function, one in a map without; a kprobe knows no owner. */
 	if (session->way == WAY_FUNCTION || (session->way == WAY_BTF_TRACEPOINT && !probes->has_task_from_pid))
 		session->part_error[SESSION_HOLDERS] = -EOPNOTSUPP;
@@ -149,6 +150,8 @@ static int configure(struct session *session, const struct session_config *confi
 	choose_locks(session, config);
 	return kfunc__resolve(skel->progs.holder_switch, probes->kfunc_ids) ?:
 	       kfunc__resolve(skel->progs.process_exit_guarded, probes->kfunc_ids) ?:
+	       kfunc__resolve(skel->progs.lock_call_enter, probes->kfunc_ids) ?:
+	       kfunc__resolve(skel->progs.lock_call_return, probes->kfunc_ids) ?:
 	       kfunc__resolve(skel->progs.request_sys_exit_guarded, probes->kfunc_ids);
 }
 

@@ -170,6 +170,38 @@ static void test_lengths_of_two_epochs_are_one_histogram(void **state)
 	lock_calls__free(calls);
 }
 
+/* What belongs to no call that there was is left out whole, and said to be missing. */
+static void test_a_sum_that_cannot_be(void **state)
+{
+	static const struct tp_lock_calls sums[] = {
+		{ .calls = 2, .call_ns = -3 * MS, .contended = 1, .contended_ns = 5 * MS },
+		{ .calls = 2, .call_ns = 9 * MS, .max_ns = -1 * MS },
+		{ .calls = 2, .call_ns = 9 * MS, .contended = 1, .contended_ns = -60 * MS },
+		{ .calls = 2, .call_ns = 9 * MS, .contended = 1, .contended_ns = 9 * MS, .seen_wait_ns = -1 * MS },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(sums) / sizeof(sums[0]); i++) {
+		struct lock_calls *calls = lock_calls__new();
+		struct report report = new_report();
+
+		report.lost[TP_LOSS_LOCK_CALL] = 1;
+		add(calls, MUTEX, 1, sums[i]);
+		add(calls, 0x1000, 1, (struct tp_lock_calls){ .calls = 1, .call_ns = 7 });
+		assert_int_equal(lock_calls__report(calls, &report), 0);
+		assert_int_equal(report.lost[TP_LOSS_LOCK_CALL], 3);
+		assert_int_equal(report.nr_locks, 3);
+		assert_int_equal(report.locks[0].wait_ns, 50 * MS);
+		assert_int_equal(report.locks[0].calls.calls, 0);
+		assert_int_equal(report.locks[2].calls.calls, 1);
+		lock_calls__next(calls);
+		report = new_report();
+		assert_int_equal(lock_calls__report(calls, &report), 0);
+		assert_int_equal(report.lost[TP_LOSS_LOCK_CALL], 0);
+		lock_calls__free(calls);
+	}
+}
+
 static void test_the_list_is_bounded(void **state)
 {
 	struct lock_calls *calls = lock_calls__new();
@@ -193,6 +225,7 @@ int main(void)
 		cmocka_unit_test(test_locks_that_were_always_free),
 		cmocka_unit_test(test_sums_of_two_epochs_are_one),
 		cmocka_unit_test(test_lengths_of_two_epochs_are_one_histogram),
+		cmocka_unit_test(test_a_sum_that_cannot_be),
 		cmocka_unit_test(test_the_list_is_bounded),
 	};
 

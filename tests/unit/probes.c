@@ -326,6 +326,26 @@ static void test_steady_processes(void **state)
 	free_kernel(&new);
 }
 
+/* Programs on uprobes share a stack with whoever comes to them on the same CPU since 6.13. */
+static void test_private_stack(void **state)
+{
+	struct kernel old = new_kernel_with_everything(), new = new_kernel_with_everything();
+	struct probes probes;
+
+	(void)state;
+	assert_true(btf__add_struct(old.btf, "bpf_prog_aux", 8) > 0);
+	assert_int_equal(btf__add_field(old.btf, "priv_stack", 0, 0, 0), 0);
+	probes__read(old.btf, 0, &probes);
+	assert_false(probes.has_private_stack);
+	assert_true(btf__add_struct(new.btf, "bpf_prog_aux", 16) > 0);
+	assert_int_equal(btf__add_field(new.btf, "ksym", 0, 0, 0), 0);
+	assert_int_equal(btf__add_field(new.btf, "priv_stack_ptr", 0, 64, 0), 0);
+	probes__read(new.btf, 0, &probes);
+	assert_true(probes.has_private_stack);
+	free_kernel(&old);
+	free_kernel(&new);
+}
+
 /* What lock calls need came with 5.15; memory of maps is locked memory before 5.11. */
 static void test_what_has_no_fallback(void **state)
 {
@@ -437,6 +457,7 @@ int main(void)
 		cmocka_unit_test(test_helpers),
 		cmocka_unit_test(test_steady_sys_exit),
 		cmocka_unit_test(test_steady_processes),
+		cmocka_unit_test(test_private_stack),
 		cmocka_unit_test(test_what_has_no_fallback),
 		cmocka_unit_test(test_types_of_a_file),
 		cmocka_unit_test(test_forced_fallbacks),

@@ -185,13 +185,16 @@ static void test_counters_are_of_the_interval(void **state)
 	assert_int_equal(report.events, 500);
 	for (int i = 0; i < TP_NR_LOSSES; i++)
 		losses[i] += i;
+	report = (struct report){ 0 };
 	profile__on_counters(&profile, losses, 730, &report);
 	for (int i = 0; i < TP_NR_LOSSES; i++)
 		assert_int_equal(report.lost[i], i);
 	assert_int_equal(report.events, 230);
+	/* what a reducer had to leave out is not forgotten */
+	report = (struct report){ .lost[TP_LOSS_LOCK_CALL] = 3 };
 	profile__on_counters(&profile, losses, 730, &report);
 	for (int i = 0; i < TP_NR_LOSSES; i++)
-		assert_int_equal(report.lost[i], 0);
+		assert_int_equal(report.lost[i], i == TP_LOSS_LOCK_CALL ? 3 : 0);
 	assert_int_equal(report.events, 0);
 	profile__free(&profile);
 }
