@@ -287,10 +287,10 @@ static void (*const bpf_preempt_disable)(void) = (void *)TP_KFUNC_CALL(TP_PREEMP
 static void (*const bpf_preempt_enable)(void) = (void *)TP_KFUNC_CALL(TP_PREEMPT_ENABLE);
 
 /*
- * The stack of a program on a kprobe or uprobe is its CPU's own since 6.13 (x86; arm64 from 6.16), if it is 64 bytes or
- * more: a memory that the next one who comes to the program on that CPU uses as well. A kprobe's cannot be preempted, nor
- * can anybody come to a program of another kind that is counted as running there. A uprobe's can be: what it had put
- * on its stack, addresses included, is then that of another thread's call.
+ * The stack of a program on a kprobe or uprobe, if it is 64 bytes or more, is memory of its CPU since 6.13 (on x86, then
+ * on arm64), which the next one who comes to the program on that CPU uses as well. One on a kprobe is not preempted,
+ * and whoever comes to a tracing program half-way is skipped. One on a uprobe is preempted where the kernel is: what it
+ * has on its stack, addresses included, is then that of another thread's call.
  */
 extern const volatile bool has_private_stack;
 

@@ -47,7 +47,7 @@ enum tp_loss {
 	TP_LOSS_THREAD,		 /* no storage for a thread: its time is not accounted */
 	TP_LOSS_CLOCK_BACKWARDS, /* a stretch that would have been negative; taken as 0 */
 	TP_LOSS_UNMATCHED,	 /* an accepted fd whose file was gone before we could look at it */
-	TP_LOSS_LOCK_CALL,	 /* a call of a lock function whose return was not seen */
+	TP_LOSS_LOCK_CALL,	 /* a call of a lock function whose return was not seen, or whose time cannot be */
 	TP_NR_LOSSES,
 };
 

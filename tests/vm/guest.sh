@@ -10,6 +10,7 @@
 #   skipped            the same, where the kernel skips programs
 #   user               the same, of a plain user, watched by that user with two capabilities
 #   calls              threads that know how often they take their locks, and how long they wait for them
+#   pushed             threads that are pushed off their CPU in the probes of their locks
 #   snoop              processes that live for a moment, and some whose threads all end at once
 #   off                a kernel that refuses a program
 #   file-states, file  states, requests and processes, where the kernel's BTF is hidden and a file has it
@@ -182,6 +183,18 @@ calls() {
 	end_round
 }
 
+# Where such probes have their stack in memory of their CPU: elsewhere there is nothing that could go wrong.
+pushed() {
+	grep -q priv_stack_ptr /sys/kernel/btf/vmlinux || return 0
+	begin_round pushed
+	start pushed ./pushed --calls 20000
+	watch pushed attached -p "$pid" -i 1000 --locks=uprobe --max-overhead 100
+	run_to_end pushed
+	end_watch pushed
+	killall -KILL pushed
+	end_round
+}
+
 snoop() {
 	begin_round snoop
 	start spawn ./spawn many 40
@@ -251,6 +264,7 @@ skipped
 user
 calls
 untold
+pushed
 snoop
 off
 without_btf

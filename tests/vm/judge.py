@@ -382,6 +382,31 @@ def judge_no_calls(judge, run, feature, pairs):
     judge.says_of_times(not wrong, "without probes on lock functions: the reason, and the scheduler's waits", wrong)
 
 
+def judge_pushed(judge, directory):
+    """No thread's call is mixed up with that of another that has pushed it off its CPU, in the middle of a probe."""
+    if not os.path.isdir(os.path.join(directory, "pushed")):
+        return
+    run = Run(directory, "pushed", "pushed")
+    truth = (truth_of(directory, "pushed", "pushed") or {}).get("locks", [])
+    name = "calls in whose probes threads are preempted are right"
+    if not run.works() or not truth:
+        judge.says(False, name, run.why_not())
+        return
+    feature = [r for r in run.records if r["type"] == "feature" and r["name"] == "locks"][-1:]
+    is_whole = feature and feature[0]["state"] == "on"  # else the guard has stopped it
+    seen = {int(lock["addr"], 16): lock for i in run.intervals for lock in i["locks"] or []}
+    wrong = ["lost.%s is %d" % (k, i["lost"][k]) for i in run.intervals
+             for k in ("lock_calls", "detail_map_full", "clock_backwards") if i["lost"][k]]
+    for want in truth:
+        got = seen.get(int(want["addr"], 16), {})
+        calls, length = got.get("acquisitions") or 0, got.get("latency_ns") or {"sum": 0}
+        if calls > want["acquisitions"] or (is_whole and calls != want["acquisitions"]):
+            wrong.append("acquisitions: got %d, want %d" % (calls, want["acquisitions"]))
+        if length["sum"] > want["life_ns"]:
+            wrong.append("calls took %d ns in a thread that lived %d ns" % (length["sum"], want["life_ns"]))
+    judge.says_always(not wrong, name, wrong)
+
+
 def judge_snoop(judge, directory, column):
     run = Run(directory, "snoop", "snoop")
     pids, crowds = ({life["pid"] for life in (truth_of(directory, "snoop", name) or {"lives": []})["lives"]}
@@ -506,6 +531,7 @@ def main():
     judge_skipped(judge, directory)
     judge_user(judge, directory, column)
     judge_calls(judge, directory, column)
+    judge_pushed(judge, directory)
     judge_snoop(judge, directory, column)
     judge_off(judge, directory)
     judge_file(judge, directory, column)

@@ -22,7 +22,7 @@ cd "$(dirname "$0")/../.."
 CACHE=$PWD/${VM_CACHE:-build/vm}
 SECONDS_FOR_ALL=${VM_SECONDS:-480}
 SECONDS_FOR_ONE=${VM_SECONDS_FOR_ONE:-150}
-WORKLOADS="states known spawn locks as_user"
+WORKLOADS="states known spawn locks pushed as_user"
 number=0
 work=
 guest=
