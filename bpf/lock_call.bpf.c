@@ -63,7 +63,7 @@ static __always_inline bool guard__pay(__u64 now)
 }
 
 /* The call that the current thread is in; NULL: it is no target's. While we measure, there are only our own. */
-static __always_inline struct lock_call *current__call(struct task_struct *task)
+static __always_inline struct lock_call *current__call(void)
 {
 	struct thread *t;
 
@@ -71,9 +71,9 @@ static __always_inline struct lock_call *current__call(struct task_struct *task)
 		own_call.tgid = lock_guard.own_tgid;
 		return &own_call;
 	}
-	if (!task__may_be_target(task))
+	if (!caller__may_be_target())
 		return NULL;
-	t = thread__get(task);
+	t = thread__get_calling(caller__task());
 	if (!t)
 		return NULL;
 	t->call.tgid = t->tgid;
@@ -92,7 +92,6 @@ static __always_inline bool call__is_inside(const struct lock_call *call, __u64 
 
 static __always_inline void on_enter(struct pt_regs *ctx)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
 	__u64 addr = PT_REGS_PARM1(ctx), sp = PT_REGS_SP(ctx), ip = PT_REGS_IP(ctx), now;
 	struct lock_call *call;
 
@@ -101,7 +100,7 @@ static __always_inline void on_enter(struct pt_regs *ctx)
 	now = bpf_ktime_get_ns();
 	if (!guard__pay(now))
 		return;
-	call = current__call(task);
+	call = current__call();
 	if (!call)
 		return;
 	if (call__is_open(call)) {
@@ -189,13 +188,13 @@ static __always_inline void call__add(const struct lock_call *call, bool got_it,
  * There are kernels that do not trace every switch (see thread__runs_unseen()): then the wait that the call
  * has just had is still open, and would be accounted after the call.
  */
-static __always_inline void current__end_unseen_wait(struct task_struct *task, __u64 now)
+static __always_inline void current__end_unseen_wait(__u64 now)
 {
 	struct thread *t;
 
-	if (!active || lock_guard.own_tgid || !task__may_be_target(task))
+	if (!active || lock_guard.own_tgid || !caller__may_be_target())
 		return;
-	t = thread__get(task);
+	t = thread__get_calling(caller__task());
 	if (!t || !t->lock_in_call || t->block_what != BLOCK_LOCK)
 		return;
 	if (t->state != TP_CPU)
@@ -206,8 +205,7 @@ static __always_inline void current__end_unseen_wait(struct task_struct *task, _
 static __always_inline void on_return(struct pt_regs *ctx)
 {
 	__u64 sp = PT_REGS_SP(ctx) - RETURN_ADDRESS_BYTES, now = bpf_ktime_get_ns();
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct lock_call *call = current__call(task);
+	struct lock_call *call = current__call();
 	int result = PT_REGS_RC(ctx);
 
 	/* Not that of the call that we saw begin: it began before we came, or is a part of it. */
@@ -217,7 +215,7 @@ static __always_inline void on_return(struct pt_regs *ctx)
 		call->chained--;
 		return;
 	}
-	current__end_unseen_wait(task, now);
+	current__end_unseen_wait(now);
 	if (now < call->enter_ns)
 		loss__count(TP_LOSS_LOCK_CALL);
 	else

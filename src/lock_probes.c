@@ -170,7 +170,8 @@ struct lock_probes *lock_probes__new(struct session *session, double max_ratio)
 		probes->err = session__part_error(session, SESSION_LOCK_CALLS);
 	if (probes->err)
 		snprintf(probes->reason, sizeof(probes->reason),
-			 "the kernel lets no probes be put on lock functions (%s)", strerror(-probes->err));
+			 "the kernel lets no probes be put on lock functions%s (%s)",
+			 session__has_kernel_btf(session) ? "" : " without BTF of its own", strerror(-probes->err));
 	return probes;
 }
 
@@ -440,7 +441,9 @@ static void say(struct lock_probes *probes, const char **remedy)
 	uint32_t tgid = 0;
 	size_t refused;
 
-	*remedy = "a newer kernel, or --locks=scheduler";
+	*remedy = session__has_kernel_btf(probes->session) ?
+			  "a newer kernel, or --locks=scheduler" :
+			  "a kernel built with CONFIG_DEBUG_INFO_BTF=y, or --locks=scheduler";
 	if (probes->err)
 		return;
 	if (probes->tripped) {

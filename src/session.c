@@ -343,6 +343,12 @@ static void choose_hooks(struct session *session, const struct session_config *c
 		session->part_error[SESSION_REQUESTS] = -EOPNOTSUPP;
 }
 
+/* See compat__begin_uprobe(). */
+static bool can_probe_lock_calls(const struct probes *probes)
+{
+	return probes->has_attach_cookie && (!probes->has_private_stack || probes->kfunc_ids[TP_PREEMPT_DISABLE]);
+}
+
 int session__open(const struct session_config *config, struct session **out)
 {
 	struct session *session = calloc(1, sizeof(*session));
@@ -357,7 +363,7 @@ int session__open(const struct session_config *config, struct session **out)
 	err = probes__read_kernel(&session->probes);
 	if (!err)
 		choose_hooks(session, config);
-	if (!err && !session->probes.has_attach_cookie)
+	if (!err && !can_probe_lock_calls(&session->probes))
 		session->part_error[SESSION_LOCK_CALLS] = -EOPNOTSUPP;
 	if (!err && config->refuse)
 		err = refuse(session, config->refuse);
