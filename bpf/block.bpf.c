@@ -36,7 +36,7 @@ static __always_inline enum tp_state peer__classify(struct thread *t, __u32 tid,
 		if (file) {
 			t->tent_what = BLOCK_PEER;
 			t->block_file = (__u64)file;
-			t->block_inode = BPF_CORE_READ(file, f_inode, i_ino);
+			t->block_inode = compat__read(struct file, file, f_inode, i_ino);
 		}
 		return TP_IDLE;
 	}
@@ -82,10 +82,10 @@ static __always_inline enum tp_state fd__classify(struct thread *t, struct task_
 
 	if (!file)
 		return TP_OTHER;
-	conn = bpf_map_lookup_elem(&conns, &file);
+	conn = file__conn(file);
 	if (conn)
 		return conn__classify(t, conn, now, reads);
-	mode = BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT;
+	mode = file__mode(file);
 	if (mode == S_IFSOCK) {
 		if (reads) {
 			t->block_again = t->read_file == (__u64)file;
@@ -114,9 +114,9 @@ static __always_inline enum tp_state poll__classify(struct thread *t, struct fil
 	if (is_current && regs__arg1(regs) == 1 &&
 	    !bpf_probe_read_user(&poll, sizeof(poll), (void *)regs__arg0(regs)))
 		file = files__file(files, poll.fd);
-	if (file && (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
+	if (file && file__mode(file) != S_IFSOCK)
 		file = NULL;
-	conn = file ? bpf_map_lookup_elem(&conns, &file) : NULL;
+	conn = file__conn(file);
 	if (conn && (conn->phase == TP_CONN_OPEN || poll.events & POLLOUT)) {
 		t->block_what = poll.events & POLLOUT ? BLOCK_CLIENT_SEND : BLOCK_CLIENT_READ;
 		return TP_NET;
@@ -133,6 +133,7 @@ enum tp_state block__classify(struct thread *t, struct task_struct *task, long t
 	struct files_struct *files = task->files;
 
 	t->block_since = now;
+	t->waker_tid = 0;
 	t->block_nr = regs__nr(regs);
 	t->block_what = BLOCK_NOTHING;
 	t->block_again = false;

@@ -26,12 +26,54 @@ struct task_struct___new_state {
 	unsigned int __state;
 } __attribute__((preserve_access_index));
 
+/*
+ * Only a tp_btf program gets its tasks as pointers that can be read through. Of any other task, but the current
+ * one where has_current_task_btf, the program makes a copy of the members that are read of it. Then what is
+ * reached from a task must be read by address, for the shared code takes both kinds.
+ */
+extern const volatile bool tasks_are_copies;
+
+/*
+ * bpf_rdonly_cast() (6.2, a35b9af4ec2c) makes of an address a pointer that can be read through. It is no call: the
+ * read is a load of the program's own, where bpf_probe_read_kernel() takes as long as a look into a map. Only where
+ * tasks are no copies: an address in a copy is none of the kernel's.
+ */
+static void *(*const bpf_rdonly_cast)(const void *address, __u32 type) = (void *)TP_KFUNC_CALL(TP_RDONLY_CAST);
+extern const volatile bool reads_by_cast;
+
+#define compat__cast(type, address) \
+	((type *)bpf_rdonly_cast((const void *)(address), bpf_core_type_id_kernel(type)))
+
+/* BPF_CORE_READ() of a @type at @address, both ways. */
+#define compat__read(type, address, ...)                                            \
+	({                                                                          \
+		type *at_ = (type *)(address);                                      \
+		___type(at_, ##__VA_ARGS__) value_;                                 \
+                                                                                    \
+		if (reads_by_cast)                                                  \
+			value_ = ___arrow(compat__cast(type, at_), ##__VA_ARGS__);  \
+		else                                                                \
+			value_ = BPF_CORE_READ(at_, ##__VA_ARGS__);                 \
+		value_;                                                             \
+	})
+
+/* What the kernel has at @address: a pointer, as a number. By a type that begins with one: struct rb_node. */
+static __always_inline __u64 compat__read_address(const void *address)
+{
+	__u64 value = 0;
+
+	if (reads_by_cast)
+		return compat__cast(struct rb_node, address)->__rb_parent_color;
+	bpf_probe_read_kernel(&value, sizeof(value), address);
+	return value;
+}
+
 static __always_inline long compat__task_state(const struct task_struct *task)
 {
 	const struct task_struct___new_state *new_task = (const void *)task;
 
 	if (bpf_core_field_exists(new_task->__state))
-		return BPF_CORE_READ(new_task, __state);
+		return compat__read(struct task_struct___new_state, task, __state);
 	return BPF_CORE_READ((const struct task_struct___state *)task, state);
 }
 
@@ -126,13 +168,6 @@ extern const volatile bool has_current_task_btf;
 /* bpf_task_pt_regs() came with 5.15 (dd6e10fbd9fb), and takes a trusted pointer too. */
 extern const volatile bool has_task_pt_regs;
 
-/*
- * Only a tp_btf program gets its tasks as pointers that can be read through. Of any other task, but the current
- * one where has_current_task_btf, the program makes a copy of the members that are read of it. Then what is
- * reached from a task must be read by address, for the shared code takes both kinds.
- */
-extern const volatile bool tasks_are_copies;
-
 /* sched_entity::cfs_rq and cfs_rq::rq are there with CONFIG_FAIR_GROUP_SCHED, in all kernels of distributions. */
 static __always_inline bool compat__has_run_queue(void)
 {
@@ -218,18 +253,37 @@ static __always_inline void compat__copy_regs(__u64 *regs, __u64 stack)
 	bpf_probe_read_kernel(regs, bpf_core_type_size(struct pt_regs), (void *)(stack + regs_at));
 }
 
+/* The begin of its kernel stack; a number also from 6.17 on, where a pointer to void is one that can be read through. */
+static __always_inline __u64 compat__stack(struct task_struct *task)
+{
+	return reads_by_cast ? compat__read_address(&task->stack) : (__u64)task->stack;
+}
+
+/* The same from the helper, which takes as long as two looks into maps: by a program that nobody else runs meanwhile. */
+static __always_inline void compat__learn_regs(struct task_struct *task)
+{
+	static __u64 volatile regs; /* written and read again: a number, no pointer any more */
+
+	if (!reads_by_cast || !has_task_pt_regs || regs_at)
+		return;
+	regs = (__u64)bpf_task_pt_regs(task);
+	regs_at = regs - compat__stack(task);
+}
+
 /* The user registers that the kernel saved when @task entered it. A copy, the one of @which, has no stack. */
 static __always_inline struct pt_regs *compat__task_regs(struct task_struct *task, enum task_copy_of which)
 {
 	struct task_copy *copy;
 	__u64 stack;
 
+	if (reads_by_cast && has_task_pt_regs && regs_at)
+		return compat__cast(struct pt_regs, compat__stack(task) + regs_at);
 	if (!tasks_are_copies && has_task_pt_regs)
 		return (struct pt_regs *)bpf_task_pt_regs(task);
 	copy = compat__task_copy(which);
 	if (!copy)
 		return (struct pt_regs *)no_regs;
-	stack = (__u64)task->stack;
+	stack = compat__stack(task);
 	if (!stack)
 		return (struct pt_regs *)copy->own_regs;
 	compat__copy_regs(copy->other_regs, stack);

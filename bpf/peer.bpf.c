@@ -71,7 +71,7 @@ static __noinline void peer__add_answer(struct file *file, bool is_first, __u64 
 
 static __always_inline bool file__is_stream_socket(struct file *file)
 {
-	return file && (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) == S_IFSOCK &&
+	return file && file__mode(file) == S_IFSOCK &&
 	       BPF_CORE_READ(file__sock(file), sk_type) == SOCK_STREAM;
 }
 
@@ -90,7 +90,7 @@ static __always_inline struct question *file__question(struct file *file)
 {
 	struct question *question = bpf_map_lookup_elem(&questions, &file);
 
-	return question && question->inode == (__u32)BPF_CORE_READ(file, f_inode, i_ino) ? question : NULL;
+	return question && question->inode == (__u32)compat__read(struct file, file, f_inode, i_ino) ? question : NULL;
 }
 
 static __always_inline void question__begin(struct question *question, const struct thread *t, __u64 now)

@@ -54,7 +54,7 @@ static __always_inline __u64 run_queue__taken(const struct run_queue *rq, __u64 
 
 static __noinline void thief__add(struct task_struct *task, __u64 ns)
 {
-	struct tp_thief_key key = { .tgid = pidns__tgid(task), .epoch = epoch };
+	struct tp_thief_key key = { .tgid = is_in_pid_namespace ? pidns__tgid(task) : task->tgid, .epoch = epoch };
 	struct tp_thief *thief, first = {};
 
 	if (!key.tgid)
@@ -72,28 +72,33 @@ static __noinline void thief__add(struct task_struct *task, __u64 ns)
 	__sync_fetch_and_add(&thief->ns, ns);
 }
 
-/* @prev leaves this CPU to @next: charge it with what it took since it came on. */
-static __always_inline void run_queue__charge(struct task_struct *prev, struct task_struct *next)
+/*
+ * @prev leaves this CPU to @next: charge it with what it took since it came on. Returns when that was, 0 unless it had
+ * to ask.
+ */
+static __always_inline __u64 run_queue__charge(struct task_struct *prev, struct task_struct *next)
 {
 	__u32 cpu = bpf_get_smp_processor_id();
 	struct run_queue *rq = bpf_map_lookup_elem(&run_queues, &cpu);
 	bool saw_it_come;
-	__u64 taken;
+	__u64 taken, now;
 
 	if (!rq)
-		return;
+		return 0;
 	if (!detail__is_on(TP_DETAIL_THIEVES)) {
 		rq->running = 0; /* nobody was seen to come */
-		return;
+		return 0;
 	}
 	saw_it_come = rq->running == (__u32)prev->pid;
 	rq->running = next->pid;
 	if (!rq->waiters && (__u64)rq->ts_sum == rq->taken_at_switch)
-		return;
-	taken = run_queue__taken(rq, bpf_ktime_get_ns());
+		return 0;
+	now = bpf_ktime_get_ns();
+	taken = run_queue__taken(rq, now);
 	if (saw_it_come && prev->pid && (__s64)(taken - rq->taken_at_switch) > 0)
 		thief__add(prev, taken - rq->taken_at_switch);
 	rq->taken_at_switch = taken;
+	return now;
 }
 
 /* --- the thread's way through its states --- */
@@ -206,10 +211,8 @@ static __always_inline void thread__note_accounts(struct thread *t, struct task_
 
 /* @is_current: what the task's process has in memory can be read. */
 static __always_inline void thread__leave_cpu(struct thread *t, struct task_struct *task, bool preempt,
-					      long task_state, bool is_current)
+					      long task_state, bool is_current, __u64 now)
 {
-	__u64 now = bpf_ktime_get_ns();
-
 	if (t->exited)
 		return;
 	if (!t->since_ns)
@@ -225,10 +228,8 @@ static __always_inline void thread__leave_cpu(struct thread *t, struct task_stru
 		thread__enter(t, block__classify(t, task, task_state, now, is_current), now);
 }
 
-static __always_inline void thread__get_cpu(struct thread *t, struct task_struct *task)
+static __always_inline void thread__get_cpu(struct thread *t, struct task_struct *task, __u64 now)
 {
-	__u64 now = bpf_ktime_get_ns();
-
 	if (t->exited)
 		return;
 	if (!t->since_ns)
@@ -248,21 +249,24 @@ static __always_inline void on_switch(bool preempt, struct task_struct *prev, st
 				      const struct task_struct *leaving, long prev_state, bool prev_is_current)
 {
 	struct thread *t;
+	__u64 now; /* one look at the clock for all: it costs more than anything else here */
 
 	if (!active)
 		return;
-	run_queue__charge(prev, next);
+	now = run_queue__charge(prev, next);
 	if (task__may_be_target(prev)) {
 		t = thread__get(prev);
 		if (t && has_prev_state && prev_state)
 			prev_state = compat__checked_prev_state(leaving, prev_state);
-		if (t)
-			thread__leave_cpu(t, prev, preempt, prev_state, prev_is_current);
+		if (t) {
+			now = now ?: bpf_ktime_get_ns();
+			thread__leave_cpu(t, prev, preempt, prev_state, prev_is_current, now);
+		}
 	}
 	if (task__may_be_target(next)) {
 		t = thread__get(next);
 		if (t)
-			thread__get_cpu(t, next);
+			thread__get_cpu(t, next, now ?: bpf_ktime_get_ns());
 	}
 }
 
@@ -308,8 +312,7 @@ static __always_inline void on_waking(struct task_struct *task)
 	t = thread__get(task);
 	if (!t)
 		return;
-	t->waker_tid = pidns__tid(waker);
-	t->waker_ns = bpf_ktime_get_ns();
+	t->waker_tid = is_in_pid_namespace ? pidns__tid(waker) : waker->pid;
 }
 
 /* The load balancer moves a waiting thread. */

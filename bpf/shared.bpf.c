@@ -16,10 +16,12 @@ const volatile bool has_task_storage = true;
 const volatile bool has_current_task_btf = true;
 const volatile bool has_task_pt_regs = true;
 const volatile bool tasks_are_copies = false;
+const volatile bool reads_by_cast = false;
 const volatile bool has_task_from_vpid = true;
 const volatile bool has_private_stack = false;
 
 __u8 target_filter[TP_FILTER_SIZE];
+__u8 stack_filter[TP_FILTER_SIZE];
 bool active;
 bool stacks_of_all;
 __u32 epoch;

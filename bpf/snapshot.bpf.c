@@ -71,6 +71,8 @@ int adopt_threads(struct bpf_iter__task *ctx)
 	struct task_struct *task = ctx->task;
 
 	pidns__note_viewer();
+	if (task)
+		compat__learn_regs(task);
 	if (task && task__is_target(task))
 		task__adopt(task, task);
 	return 0;

@@ -141,9 +141,8 @@ struct thread {
 	struct free_moment answered;
 	struct free_moment free[NR_FREE];
 	__u32 nr_free; /* since the last answer */
-	/* Who woke it last by a system call, and when: the thread that hands a request over does so. */
+	/* Who woke it by a system call since it blocked last: the thread that hands a request over does so. 0: nobody */
 	__u32 waker_tid;
-	__u64 waker_ns;
 
 	/* The latest of its tentative waits for locks and peers. */
 	struct tentative_wait tentative[NR_TENTATIVE];
@@ -285,6 +284,37 @@ static __always_inline struct task_struct *caller__task(void)
 	return (struct task_struct *)bpf_get_current_task();
 }
 
+/*
+ * The same where a program is given user registers instead of a task, whom to ask for takes a call: they lie on the
+ * thread's kernel stack. A byte for each 16 KiB in 1 GiB, set for the stacks of the targets' threads, and not taken back
+ * when one ends: the answer is exact with task__may_be_target() and thread__get().
+ */
+#define STACK_SHIFT 14
+extern __u8 stack_filter[TP_FILTER_SIZE];
+
+static __always_inline __u16 stack__index(__u64 regs)
+{
+	return regs >> STACK_SHIFT;
+}
+
+/* Where registers are on a stack must be known before the first thread is: see compat__learn_regs(). */
+static __always_inline void stack__note(struct task_struct *task)
+{
+	if (reads_by_cast && regs_at)
+		stack_filter[stack__index(compat__stack(task) + regs_at)] = 1;
+}
+
+static __always_inline bool stack__may_be_targets(struct pt_regs *regs)
+{
+	__u64 low;
+
+	if (!reads_by_cast || !regs_at)
+		return true;
+	/* The half of a pointer is a number to the verifier; a pointer can't be shifted. */
+	asm volatile("r1 = %1\n\tw1 = w1\n\t%0 = r1" : "=r"(low) : "r"(regs) : "r1");
+	return stack_filter[stack__index(low)];
+}
+
 /* By the kernel's own ids: nothing outside sees it. */
 static __always_inline __u64 thread__id(__u32 tgid, __u32 tid)
 {
@@ -340,8 +370,10 @@ static __always_inline struct thread *thread__create(struct task_struct *task)
 		bpf_map_update_elem(&threads_by_id, &id, blank_thread, BPF_NOEXIST);
 		t = bpf_map_lookup_elem(&threads_by_id, &id);
 	}
-	if (t)
+	if (t) {
 		thread__note_ids(t, task);
+		stack__note(task);
+	}
 	return t;
 }
 
@@ -381,7 +413,9 @@ static __always_inline void rec__head(struct tp_rec *h, __u16 kind, __u16 size, 
  */
 static __always_inline void rec__submit(void *rec)
 {
-	bool filling = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) > 1024 * 1024;
+	/* One record of 16 looks how full it is, as its time happens to be. */
+	bool looks = !(((const struct tp_rec *)rec)->ts_ns & 15);
+	bool filling = looks && bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) > 1024 * 1024;
 
 	bpf_ringbuf_submit(rec, filling ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
 }
@@ -435,7 +469,7 @@ static __always_inline void thread__note_free(struct thread *t, __u64 now)
 	struct free_moment *moment = &t->free[t->nr_free++ & (NR_FREE - 1)];
 
 	thread__fill_free(t, now, moment);
-	moment->waker_tid = t->waker_ns >= t->block_since ? t->waker_tid : 0;
+	moment->waker_tid = t->waker_tid;
 }
 
 /* A blocked stretch is over that belongs to a request if the thread turns out to have had one. */
@@ -527,6 +561,9 @@ static __always_inline void client__waited(enum tp_client_wait what, __u64 ns)
 	__sync_fetch_and_add(&clients.wait_ns[what], ns);
 }
 
+#define S_IFMT 00170000
+#define S_IFSOCK 0140000
+
 /*
  * The open file behind descriptor @fd of the task that has @files; NULL if there is none. A program reads a task's
  * files once: the verifier looks through all of the kernel's types by name for each pointer that is read of a task.
@@ -534,32 +571,46 @@ static __always_inline void client__waited(enum tp_client_wait what, __u64 ns)
 static __always_inline struct file *files__file(struct files_struct *files, __s32 fd)
 {
 	struct fdtable *fdt;
-	struct file *file = NULL;
+	__u64 file;
 
 	if (!files)
 		return NULL;
 	if (tasks_are_copies) {
 		fdt = BPF_CORE_READ(files, fdt);
-		if ((__u32)fd < BPF_CORE_READ(fdt, max_fds))
-			bpf_probe_read_kernel(&file, sizeof(file), BPF_CORE_READ(fdt, fd) + fd);
-		return file;
+		if ((__u32)fd >= BPF_CORE_READ(fdt, max_fds))
+			return NULL;
+		file = compat__read_address(BPF_CORE_READ(fdt, fd) + fd);
+	} else {
+		fdt = files->fdt;
+		if ((__u32)fd >= fdt->max_fds)
+			return NULL;
+		file = compat__read_address(fdt->fd + fd);
 	}
-	fdt = files->fdt;
-	if ((__u32)fd >= fdt->max_fds)
-		return NULL;
-	bpf_probe_read_kernel(&file, sizeof(file), fdt->fd + fd);
-	return file;
+	return (struct file *)file;
+}
+
+/* Its kind, as in stat(2). */
+static __always_inline __u16 file__mode(struct file *file)
+{
+	return compat__read(struct file, file, f_inode, i_mode) & S_IFMT;
 }
 
 static __always_inline struct sock *file__sock(struct file *file)
 {
-	struct socket *socket = BPF_CORE_READ(file, private_data);
+	__u64 socket = (__u64)compat__read(struct file, file, private_data);
 
-	return BPF_CORE_READ(socket, sk);
+	return (struct sock *)BPF_CORE_READ((struct socket *)socket, sk);
 }
 
-#define S_IFMT 00170000
-#define S_IFSOCK 0140000
+/* The connection behind a file, if it is one of the target's; NULL too for no file. */
+static __always_inline struct tp_conn *file__conn(struct file *file)
+{
+	/* What is no socket is quickly told from the others where that takes no call. */
+	if (!file || (reads_by_cast && file__mode(file) != S_IFSOCK))
+		return NULL;
+	return bpf_map_lookup_elem(&conns, &file);
+}
+
 #define AF_UNIX 1
 #define AF_INET 2
 #define AF_INET6 10
@@ -614,17 +665,6 @@ static __always_inline void wait__add(void *map, const void *key, __u64 waits, _
 		return;
 	__sync_fetch_and_add(&wait->waits, waits);
 	__sync_fetch_and_add(&wait->wait_ns, ns);
-}
-
-/* The call in which the task has slept for a file is over. */
-static __always_inline void task__end_read(struct task_struct *task)
-{
-	struct thread *t = thread__get(task);
-
-	if (!t || !t->read_file)
-		return;
-	t->read_file = 0;
-	__sync_fetch_and_add(&nr_read_files, -1);
 }
 
 /*

@@ -16,6 +16,7 @@ static const char *const names[NR_FALLBACKS] = {
 	[FALLBACK_PREV_STATE] = "prev_state",
 	[FALLBACK_GROUP_DEAD] = "group_dead",
 	[FALLBACK_MEM_ALLOC] = "mem_alloc",
+	[FALLBACK_RDONLY_CAST] = "rdonly_cast",
 	[FALLBACK_STEADY_SYS_EXIT] = "steady_sys_exit",
 	[FALLBACK_STEADY_PROCESSES] = "steady_processes",
 };

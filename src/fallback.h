@@ -14,6 +14,7 @@ enum fallback {
 	FALLBACK_PREV_STATE,	   /* the state that is noted in the task */
 	FALLBACK_GROUP_DEAD,	   /* the group's count of live threads */
 	FALLBACK_MEM_ALLOC,	   /* maps that are allocated as a whole */
+	FALLBACK_RDONLY_CAST,	   /* a helper that copies what is at an address */
 	FALLBACK_STEADY_SYS_EXIT,  /* the tracepoint's perf event, or runs that the kernel skips */
 	FALLBACK_STEADY_PROCESSES, /* the same for begin, exec and end of a process */
 	NR_FALLBACKS,

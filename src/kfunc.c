@@ -2,11 +2,11 @@
 #include "kfunc.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <bpf/btf.h>
-#include <bpf/libbpf.h>
+#include <gelf.h>
+#include <linux/bpf.h>
 
 static const char *const names[TP_NR_KFUNCS] = {
 	[TP_TASK_FROM_PID] = "bpf_task_from_pid",
@@ -14,6 +14,7 @@ static const char *const names[TP_NR_KFUNCS] = {
 	[TP_TASK_RELEASE] = "bpf_task_release",
 	[TP_PREEMPT_DISABLE] = "bpf_preempt_disable",
 	[TP_PREEMPT_ENABLE] = "bpf_preempt_enable",
+	[TP_RDONLY_CAST] = "bpf_rdonly_cast",
 };
 
 void kfunc__find(const struct btf *btf, int ids[TP_NR_KFUNCS])
@@ -35,18 +36,39 @@ static void resolve(struct bpf_insn *insn, const int ids[TP_NR_KFUNCS])
 	insn->imm = ids[which];
 }
 
-int kfunc__resolve(struct bpf_program *prog, const int ids[TP_NR_KFUNCS])
+/* No two halves of one instruction: the second half of a long one has no code, and is not taken for a call. */
+static int resolve_section(char *image, size_t size, const GElf_Shdr *header, const int ids[TP_NR_KFUNCS])
 {
-	size_t nr = bpf_program__insn_cnt(prog);
-	struct bpf_insn *insns = malloc(nr * sizeof(*insns));
-	int err;
+	struct bpf_insn insn;
 
-	if (!insns)
-		return -ENOMEM;
-	memcpy(insns, bpf_program__insns(prog), nr * sizeof(*insns));
-	for (size_t i = 0; i < nr; i++)
-		resolve(&insns[i], ids);
-	err = bpf_program__set_insns(prog, insns, nr);
-	free(insns);
+	if (header->sh_offset > size || header->sh_size > size - header->sh_offset)
+		return -EINVAL;
+	for (size_t at = 0; at + sizeof(insn) <= header->sh_size; at += sizeof(insn)) {
+		memcpy(&insn, image + header->sh_offset + at, sizeof(insn));
+		resolve(&insn, ids);
+		memcpy(image + header->sh_offset + at, &insn, sizeof(insn));
+	}
+	return 0;
+}
+
+int kfunc__resolve(void *image, size_t size, const int ids[TP_NR_KFUNCS])
+{
+	Elf_Scn *section = NULL;
+	int err = 0;
+	Elf *elf;
+
+	elf_version(EV_CURRENT);
+	elf = elf_memory(image, size);
+	if (elf_kind(elf) != ELF_K_ELF)
+		err = -EINVAL;
+	while (!err && (section = elf_nextscn(elf, section))) {
+		GElf_Shdr header;
+
+		if (!gelf_getshdr(section, &header))
+			err = -EINVAL;
+		else if (header.sh_type == SHT_PROGBITS && header.sh_flags & SHF_EXECINSTR)
+			err = resolve_section(image, size, &header, ids);
+	}
+	elf_end(elf);
 	return err;
 }

@@ -9,16 +9,18 @@
 
 #include "kfunc_calls.h"
 
+#include <stddef.h>
+
 struct btf;
-struct bpf_program;
 
 /* The type id of the function of each call in the kernel's @btf; 0: it has none. */
 void kfunc__find(const struct btf *btf, int ids[TP_NR_KFUNCS]);
 
 /*
- * Before the load: puts the functions @ids in the place of the numbers in @prog. What has no id stays: code that
- * the verifier must find dead. Negative errno.
+ * In an object file that lies in memory, before libbpf opens it: puts the functions @ids in the place of the numbers.
+ * Later it would be too late for functions of the programs that are no programs themselves, which libbpf puts in only
+ * when it loads them. What has no id stays: code that the verifier must find dead. Negative errno.
  */
-int kfunc__resolve(struct bpf_program *prog, const int ids[TP_NR_KFUNCS]);
+int kfunc__resolve(void *image, size_t size, const int ids[TP_NR_KFUNCS]);
 
 #endif /* THREADPROF_KFUNC_H */

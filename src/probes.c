@@ -74,6 +74,7 @@ static void forgo_kernel_btf(struct probes *probes)
 	probes->has_tp_btf = false;
 	probes->has_current_task_btf = false;
 	probes->has_task_pt_regs = false;
+	probes->has_rdonly_cast = false;
 	memset(probes->kfunc_ids, 0, sizeof(probes->kfunc_ids));
 }
 
@@ -107,6 +108,8 @@ void probes__read(const struct btf *btf, bool is_own, unsigned forced, struct pr
 		/* 6.1 (7c8199e24fa0) */
 		{ &probes->has_mem_alloc, FALLBACK_MEM_ALLOC,
 		  btf__find_by_name_kind(btf, "bpf_mem_alloc", BTF_KIND_STRUCT) > 0 },
+		{ &probes->has_rdonly_cast, FALLBACK_RDONLY_CAST,
+		  btf__find_by_name_kind(btf, "bpf_rdonly_cast", BTF_KIND_FUNC) > 0 },
 		/* Came with those that may be (57918341dd19, next to 439ebd5b5708). */
 		{ &probes->has_steady_sys_exit, FALLBACK_STEADY_SYS_EXIT,
 		  btf__find_by_name_kind(btf, "trace_call_bpf_faultable", BTF_KIND_FUNC) < 0 },

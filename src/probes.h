@@ -26,6 +26,7 @@ struct probes {
 	bool has_prev_state; /* sched_switch passes it as its fourth argument */
 	bool has_group_dead; /* sched_process_exit passes it as its second argument */
 	int kfunc_ids[TP_NR_KFUNCS]; /* see kfunc__find() */
+	bool has_rdonly_cast;    /* the kernel function that makes an address readable: 6.2 */
 	bool has_task_from_pid;  /* kernel functions that find a task by its tid: 6.2 */
 	bool has_attach_cookie; /* the helper bpf_get_attach_cookie(), 5.15; older kernels lack fetching atomics too */
 	bool maps_count_as_locked; /* memory of BPF maps counts against RLIMIT_MEMLOCK: before 5.11 */

@@ -88,6 +88,7 @@ static void choose_maps(struct session *session)
 
 	skel->rodata->has_task_storage = has_task_storage;
 	skel->rodata->tasks_are_copies = tasks_are_copies(session);
+	skel->rodata->reads_by_cast = session->probes.has_rdonly_cast && !tasks_are_copies(session);
 	bpf_map__set_autocreate(skel->maps.threads, has_task_storage);
 	bpf_map__set_autocreate(skel->maps.threads_by_id, !has_task_storage);
 	bpf_map__set_autocreate(skel->maps.task_copies,
@@ -121,7 +122,7 @@ static void choose_locks(struct session *session, const struct session_config *c
 	bpf_program__set_expected_attach_type(skel->progs.lock_call_return, UPROBE_MULTI_ATTACH_TYPE);
 }
 
-static int configure(struct session *session, const struct session_config *config)
+static void configure(struct session *session, const struct session_config *config)
 {
 	struct threadprof_bpf *skel = session->skel;
 	const struct probes *probes = &session->probes;
@@ -148,11 +149,32 @@ static int configure(struct session *session, const struct session_config *confi
 		bpf_map__set_max_entries(skel->maps.fds, config->max_conns);
 	}
 	choose_locks(session, config);
-	return kfunc__resolve(skel->progs.holder_switch, probes->kfunc_ids) ?:
-	       kfunc__resolve(skel->progs.process_exit_guarded, probes->kfunc_ids) ?:
-	       kfunc__resolve(skel->progs.lock_call_enter, probes->kfunc_ids) ?:
-	       kfunc__resolve(skel->progs.lock_call_return, probes->kfunc_ids) ?:
-	       kfunc__resolve(skel->progs.request_sys_exit_guarded, probes->kfunc_ids);
+}
+
+/* The skeleton's own way of opening, but with a copy of the file that the calls of kernel functions are put into. */
+static struct threadprof_bpf *open_programs(const int kfunc_ids[TP_NR_KFUNCS],
+					    const struct bpf_object_open_opts *options)
+{
+	struct threadprof_bpf *skel = calloc(1, sizeof(*skel));
+	int err = skel ? threadprof_bpf__create_skeleton(skel) : -ENOMEM;
+	struct bpf_object_skeleton *skeleton = err ? NULL : skel->skeleton;
+	void *image = err ? NULL : malloc(skeleton->data_sz);
+
+	if (!err && !image)
+		err = -ENOMEM;
+	if (!err) {
+		memcpy(image, skeleton->data, skeleton->data_sz);
+		skeleton->data = image;
+		err = kfunc__resolve(image, skeleton->data_sz, kfunc_ids);
+	}
+	if (!err)
+		err = bpf_object__open_skeleton(skeleton, options);
+	free(image);
+	if (!err)
+		return skel;
+	threadprof_bpf__destroy(skel);
+	errno = -err;
+	return NULL;
 }
 
 static int open_and_load(struct session *session, const struct session_config *config)
@@ -160,13 +182,12 @@ static int open_and_load(struct session *session, const struct session_config *c
 	LIBBPF_OPTS(bpf_object_open_opts, options, .btf_custom_path = kernel_btf__file());
 	int err;
 
-	session->skel = threadprof_bpf__open_opts(&options);
+	session->skel = open_programs(session->probes.kfunc_ids, &options);
 	if (!session->skel)
 		return log__fail(-errno, "cannot open the BPF programs: %s", strerror(errno));
 	refused_program[0] = '\0';
-	err = configure(session, config);
-	if (!err)
-		err = threadprof_bpf__load(session->skel);
+	configure(session, config);
+	err = threadprof_bpf__load(session->skel);
 	if (!err)
 		return 0;
 	threadprof_bpf__destroy(session->skel);
@@ -184,18 +205,32 @@ static bool take_lesser_hook(struct session *session, const struct program *refu
 	return true;
 }
 
+/* A kernel that does not compile programs refuses calls of its functions. False: that was not it. */
+static bool give_up_casts(struct session *session, const struct program *refused)
+{
+	bool may_be_it = refused && (refused->required || refused->part == SESSION_REQUESTS);
+
+	if (!may_be_it || !session->probes.has_rdonly_cast)
+		return false;
+	log__debug("the kernel refuses %s with calls of bpf_rdonly_cast(): once more without", refused->name);
+	session->probes.has_rdonly_cast = false;
+	return true;
+}
+
 /* Loads everything; if the kernel refuses an optional program, once more without that feature. */
 static int load_what_works(struct session *session, const struct session_config *config)
 {
 	int err = 0;
 
-	for (int i = 0; i <= SESSION_NR_PARTS + NR_HOOKED; i++) {
+	for (int i = 0; i <= SESSION_NR_PARTS + NR_HOOKED + 1; i++) {
 		const struct program *refused;
 
 		err = open_and_load(session, config);
 		if (!err)
 			return 0;
 		refused = program__find(refused_program);
+		if (give_up_casts(session, refused))
+			continue;
 		if (!refused || session->part_error[refused->part])
 			break;
 		if (take_lesser_hook(session, refused))

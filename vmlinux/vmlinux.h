@@ -234,6 +234,10 @@ struct list_head {
 	struct list_head *next;
 };
 
+struct rb_node {
+	unsigned long __rb_parent_color;
+};
+
 struct signal_struct {
 	atomic_t live;
 	struct list_head thread_head;

@@ -248,7 +248,7 @@ expect_off() {
 @test "what has no fallback: wrong usage, and the names" {
 	start_sleeper
 	run_threadprof --force-fallback tp_btf,nonsense -p "$target" -n 1
-	expect_error 2 '"nonsense"' "kernel_btf, task_storage, tp_btf, current_task_btf, task_pt_regs, prev_state, group_dead, mem_alloc, steady_sys_exit, steady_processes"
+	expect_error 2 '"nonsense"' "kernel_btf, task_storage, tp_btf, current_task_btf, task_pt_regs, prev_state, group_dead, mem_alloc, rdonly_cast, steady_sys_exit, steady_processes"
 	run_threadprof snoop --force-fallback nonsense
 	expect_error 2 '"nonsense"' "group_dead"
 }

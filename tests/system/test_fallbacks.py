@@ -14,7 +14,7 @@ import tp
 from tp import test
 
 NAMES = ("task_storage", "tp_btf", "current_task_btf", "task_pt_regs", "prev_state", "group_dead", "mem_alloc",
-         "steady_sys_exit", "steady_processes", "kernel_btf")
+         "rdonly_cast", "steady_sys_exit", "steady_processes", "kernel_btf")
 EQUAL = ("requests.count", "requests.unanswered", "requests.latency_ns.count", "connections.accepted",
          "connections.closed")
 OF_ALL_TIME = 0.02

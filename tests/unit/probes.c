@@ -265,6 +265,7 @@ static struct kernel new_kernel_with_everything(void)
 	assert_int_equal(btf__add_enum_value(kernel.btf, "BPF_FUNC_get_current_task_btf", 158), 0);
 	assert_int_equal(btf__add_enum_value(kernel.btf, "BPF_FUNC_task_pt_regs", 175), 0);
 	assert_true(btf__add_struct(kernel.btf, "bpf_mem_alloc", 8) > 0);
+	assert_true(btf__add_func(kernel.btf, "bpf_rdonly_cast", BTF_FUNC_STATIC, add_proto(&kernel, 2)) > 0);
 	return kernel;
 }
 
@@ -418,6 +419,7 @@ static void test_forced_fallbacks(void **state)
 		assert_int_equal(probes.has_prev_state, which != FALLBACK_PREV_STATE);
 		assert_int_equal(probes.has_group_dead, which != FALLBACK_GROUP_DEAD);
 		assert_int_equal(probes.has_mem_alloc, which != FALLBACK_MEM_ALLOC);
+		assert_int_equal(probes.has_rdonly_cast, which != FALLBACK_RDONLY_CAST);
 		assert_int_equal(probes.has_steady_sys_exit, which != FALLBACK_STEADY_SYS_EXIT);
 		assert_int_equal(probes.has_steady_processes, which != FALLBACK_STEADY_PROCESSES);
 	}
