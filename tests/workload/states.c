@@ -10,7 +10,8 @@
  * and the main thread.
  *
  * Without --early the threads are born after the start, so that their whole life is known. With it
- * they exist before, blocked in a pipe read, and that stretch is in their "other".
+ * they exist before, blocked in a pipe read, and that stretch is in their "other": their life begins
+ * with it, for what came before nobody can have watched, the wait for their first CPU among it.
  *
  * What a blocking call took is its wall time less the CPU time used and the time spent runnable in
  * it; the kernel's schedstat knows the latter. "cpu" is the rest of the thread's wall time: a
@@ -52,6 +53,9 @@ struct self {
 	pthread_t thread;
 	pid_t tid;
 	uint64_t start_ns, birth_delay_ns, wall_ns, cpu_clock_ns, delay_ns, state_ns[NR_STATES];
+	uint64_t unwatched_delay_ns; /* --early: until it slept at the gate */
+	uint64_t sleeps_before_gate;
+	volatile bool is_at_gate;
 	uint64_t taken_off_ns[NR_STATES]; /* run delay of the calls that count as a state */
 };
 
@@ -105,9 +109,21 @@ static void begin_life(struct self *self)
 	if (!early)
 		return;
 	span = snapshot();
+	self->start_ns = span.after_ns;
+	self->birth_delay_ns = span.delay_ns;
+	self->sleeps_before_gate = span.sleeps;
+	self->is_at_gate = true;
 	if (read(gate[0], &byte, 1) != 1)
 		die("gate");
 	span_end(self, span, OTHER);
+}
+
+/* A thread that says that it goes to sleep may wait for its CPU before it does. */
+static void await_sleep_at_gate(struct self *self)
+{
+	while (!self->is_at_gate || sleeps_of(self->tid) <= self->sleeps_before_gate)
+		usleep(1000);
+	self->unwatched_delay_ns = run_delay_of(self->tid);
 }
 
 static void end_life(struct self *self)
@@ -116,9 +132,9 @@ static void end_life(struct self *self)
 	unsigned i;
 
 	/* A thread waits for its first CPU before it can read a clock. */
-	self->wall_ns = now_ns() - self->start_ns + self->birth_delay_ns;
+	self->wall_ns = now_ns() - self->start_ns + self->birth_delay_ns - self->unwatched_delay_ns;
 	self->cpu_clock_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
-	self->delay_ns = run_delay_ns();
+	self->delay_ns = run_delay_ns() - self->unwatched_delay_ns;
 	for (i = LOCK; i < NR_STATES; i++)
 		blocked += self->state_ns[i];
 	rest = self->wall_ns > blocked ? self->wall_ns - blocked : 0;
@@ -565,6 +581,9 @@ static void run_workload(struct workload *w, const int *helpers)
 
 	for (i = 0; early && i < 2; i++)
 		start_thread(&w->threads[i]);
+	for (i = 0; early && i < 2; i++)
+		if (w->threads[i].script)
+			await_sleep_at_gate(&w->threads[i]);
 	say_ready_at(&server_addr);
 	await_start();
 	epoch_ns = now_ns();

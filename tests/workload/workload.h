@@ -98,21 +98,58 @@ static inline void sleep_us(unsigned us)
 	sleep_until(now_ns() + us * 1000ull);
 }
 
-/* How long this thread has been runnable without a CPU; 0 where the kernel does not count that. */
-static inline uint64_t run_delay_ns(void)
+static inline uint64_t read_run_delay(int fd)
 {
-	static __thread int fd = -1;
 	unsigned long long cpu, delay = 0;
 	char text[96];
-	ssize_t len;
+	ssize_t len = fd < 0 ? 0 : pread(fd, text, sizeof(text) - 1, 0);
 
-	if (fd < 0)
-		fd = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
-	len = fd < 0 ? 0 : pread(fd, text, sizeof(text) - 1, 0);
 	if (len <= 0)
 		return 0;
 	text[len] = '\0';
 	return sscanf(text, "%llu %llu", &cpu, &delay) == 2 ? delay : 0;
+}
+
+/* How long this thread has been runnable without a CPU; 0 where the kernel does not count that. */
+static inline uint64_t run_delay_ns(void)
+{
+	static __thread int fd = -1;
+
+	if (fd < 0)
+		fd = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
+	return read_run_delay(fd);
+}
+
+/* The same of another thread of this process. */
+static inline uint64_t run_delay_of(pid_t tid)
+{
+	char path[64];
+	uint64_t delay_ns;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/schedstat", tid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	delay_ns = read_run_delay(fd);
+	if (fd >= 0)
+		close(fd);
+	return delay_ns;
+}
+
+/* How often another thread of this process has gone to sleep. */
+static inline uint64_t sleeps_of(pid_t tid)
+{
+	unsigned long long sleeps = 0;
+	char path[64], line[128];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/status", tid);
+	file = fopen(path, "re");
+	while (file && fgets(line, sizeof(line), file))
+		if (sscanf(line, "voluntary_ctxt_switches: %llu", &sleeps) == 1)
+			break;
+	if (file)
+		fclose(file);
+	return sleeps;
 }
 
 /* A thread that loses its CPU between two of the clocks knows little: then again. */
