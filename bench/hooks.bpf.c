@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: (GPL-2.0 OR BSD-2-Clause)
 /* Programs that do nothing, on the hooks that threadprof uses or might: what the hook itself costs. */
 #include "vmlinux.h"
+#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
@@ -55,3 +56,67 @@ int btf_sys_exit_clock(void *ctx)
 	count = bpf_ktime_get_ns();
 	return 0;
 }
+
+/* --- what the pieces of a program cost: each does one thing with the task that it asks for first --- */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, __u64);
+} storage SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, __u64);
+} hash SEC(".maps");
+
+extern void *bpf_rdonly_cast(const void *address, __u32 type) __ksym __weak;
+
+#define PIECE(name, statement)                                     \
+	SEC("?tp_btf/sys_exit")                                    \
+	int name(void *ctx)                                        \
+	{                                                          \
+		struct task_struct *task = bpf_get_current_task_btf(); \
+                                                                   \
+		statement;                                         \
+		return 0;                                          \
+	}
+
+static __always_inline void look_into_hash(void)
+{
+	__u64 key = 1, first = 0, *value = bpf_map_lookup_elem(&hash, &key);
+
+	if (value)
+		count = *value;
+	else
+		bpf_map_update_elem(&hash, &key, &first, BPF_ANY);
+}
+
+static __always_inline void look_into_storage(struct task_struct *task)
+{
+	__u64 *value = bpf_task_storage_get(&storage, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+
+	if (value)
+		count = *value;
+}
+
+static __always_inline void copy_pointer(struct task_struct *task)
+{
+	__u64 value = 0;
+
+	bpf_probe_read_kernel(&value, sizeof(value), &task->stack);
+	count = value;
+}
+
+PIECE(piece_task, count = task->tgid)
+PIECE(piece_clock, count = bpf_ktime_get_ns())
+PIECE(piece_storage, look_into_storage(task))
+PIECE(piece_hash, look_into_hash())
+PIECE(piece_probe_read, copy_pointer(task))
+PIECE(piece_cast, count = ((struct rb_node *)bpf_rdonly_cast(&task->stack, bpf_core_type_id_kernel(struct rb_node)))
+				->__rb_parent_color)
+PIECE(piece_regs, count = ((struct pt_regs *)bpf_task_pt_regs(task))->sp)

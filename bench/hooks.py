@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause)
 """What the hooks themselves cost: programs that do nothing, beside threadprof, in one run.
 
-    bench/hooks.py [--seconds S] [--window S] [--only WORKLOAD] [--hooks HOOK,HOOK…] [--doc]
+    bench/hooks.py [--seconds S] [--window S] [--only WORKLOAD] [--hooks HOOK,HOOK…] [--other PROGRAM] [--doc]
 
 One load runs all the time; in short windows in turn it has nothing attached, then one thing after the other,
 then nothing again. A figure is the median over all its windows of the workload's CPU time per operation, over
@@ -40,6 +40,7 @@ THREADPROF = {
     "threadprof": [],
     "threadprof without requests": ["--refuse", "request_sys_exit"],
 }
+OTHER = "threadprof, the other one"
 
 
 # ---- workloads: a number that grows with the work, and the process whose CPU time it takes ---------
@@ -78,6 +79,7 @@ WORKLOADS = {
     "nginx keep-alive request": Nginx,
     "read(2)": lambda: Ticker("syscalls"),
     "read(2) of a stranger": lambda: Ticker("syscalls", watched=False),
+    "round of the target's pipe ping-pong": lambda: Ticker("pingpong"),
     "round of a stranger's pipe ping-pong": lambda: Ticker("pingpong", watched=False),
 }
 
@@ -96,11 +98,12 @@ class Hooks:
         return self.process.stdout.readline() == "ok\n"
 
 
-def attached(variant, hooks, pid):
+def attached(variant, hooks, pid, other):
     """(did it attach, a function that takes it off again)"""
     if variant in HOOKS:
         return hooks.set(HOOKS[variant]), lambda: hooks.set("")
-    profiler = tp.Threadprof(*THREADPROF[variant], "-i", "10", "-p", str(pid))
+    arguments = [*THREADPROF.get(variant, []), "-i", "10", "-p", str(pid)]
+    profiler = tp.Threadprof(*arguments, command=(other,)) if variant == OTHER else tp.Threadprof(*arguments)
     return True, lambda: tp.stop_process(profiler.process, signal.SIGINT)
 
 
@@ -122,7 +125,7 @@ def measure(make_workload, variants, options):
     before = window(workload, options.window)
     while time.monotonic() < end:
         for variant in variants:
-            ok, detach = attached(variant, hooks, workload.pid)
+            ok, detach = attached(variant, hooks, workload.pid, options.other)
             cost = window(workload, options.window) if ok else None
             detach()
             after = window(workload, options.window)
@@ -149,10 +152,11 @@ def main():
     parser.add_argument("--window", type=float, default=0.5)
     parser.add_argument("--only", metavar="WORKLOAD", choices=list(WORKLOADS))
     parser.add_argument("--hooks", help="only those with one of these in their names, separated by commas")
+    parser.add_argument("--other", metavar="PROGRAM", help="another build of threadprof, to compare the two")
     parser.add_argument("--occasion", metavar="NAME", help="add to bench/results/NAME.json")
     parser.add_argument("--doc", action="store_true", help="write the table into docs/overhead.md")
     options = parser.parse_args()
-    variants = [v for v in list(HOOKS) + list(THREADPROF)
+    variants = [v for v in list(HOOKS) + list(THREADPROF) + ([OTHER] if options.other else [])
                 if not options.hooks or any(o in v for o in options.hooks.split(","))]
     occasion = occasions.Occasion(options.occasion)
     for name, make_workload in WORKLOADS.items():

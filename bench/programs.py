@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: (LGPL-2.1 OR BSD-2-Clause)
 """What each of threadprof's programs takes for a run, beside an empty one on the same hook in the same window.
 
-    bench/programs.py [--rounds N] [--case NAME]
+    bench/programs.py [--rounds N] [--case NAME | --pieces] [--other PROGRAM]
     bench/programs.py --verifier [--doc]          how many instructions the kernel's verifier went through for each
 
 By the kernel's own statistics (BPF_ENABLE_STATS), less what an empty program shows by them: the hook and its
-dispatch are not in it, a machine that is busy hardly is. Median of the rounds, and lowest to highest.
+dispatch are not in it, a machine that is busy hardly is. Median of the rounds, and lowest to highest. With --pieces
+what single things cost that programs do; with --other those of another build as well, in turns.
 """
 import argparse
 import os
@@ -26,6 +27,9 @@ EMPTY = ["btf_sys_exit", "btf_sched_switch", "btf_sched_wakeup"]
 # What nobody made an empty program for is compared with that on sched_wakeup, which runs as often.
 PROGRAMS = {"request_sys_exit": "btf_sys_exit", "sched_switch": "btf_sched_switch", "holder_switch": "btf_sched_switch",
             "sched_wakeup": "btf_sched_wakeup", "sched_waking": "btf_sched_wakeup"}
+PIECES = {"the current task": "piece_task", "… and the clock": "piece_clock", "… and its storage": "piece_storage",
+          "… and an entry of a hash map": "piece_hash", "… and 8 bytes by bpf_probe_read_kernel()": "piece_probe_read",
+          "… and 8 bytes by bpf_rdonly_cast()": "piece_cast", "… and its registers by bpf_task_pt_regs()": "piece_regs"}
 MIN_RUNS = 10000
 
 
@@ -96,16 +100,35 @@ CASES = {
 }
 
 
-def measure(case):
+def start_hooks(names):
+    process = tp.start_process([os.path.join(ROOT, "build", "bench", "hooks")], stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, text=True, stderr=subprocess.DEVNULL)
+    process.stdin.write(" ".join(names) + "\n")
+    process.stdin.flush()
+    assert process.stdout.readline() == "ok\n", "%s: do not load" % names
+    return process
+
+
+def measure_pieces():
+    """{what: ns for a run above an empty program's}, of every system call while one process makes them"""
+    work = Work("syscalls")
+    hooks = start_hooks(["btf_sys_exit", *PIECES.values()])
+    before = runs_of(hooks.pid)
+    time.sleep(1.5)
+    after = runs_of(hooks.pid)
+    work.end()
+    tp.stop_process(hooks)
+    ns = {name: (after[name][0] - before[name][0]) / (after[name][1] - before[name][1]) for name in after}
+    return {name: ns[program] - ns["btf_sys_exit"] for name, program in PIECES.items()}
+
+
+def measure(case, program):
     """{program: ns for a run above the empty one's}"""
     how, is_target = CASES[case]
     work, idle = Work(*how), tp.start_process(["sleep", "1000"])
-    empty = tp.start_process([os.path.join(ROOT, "build", "bench", "hooks")], stdin=subprocess.PIPE,
-                             stdout=subprocess.PIPE, text=True, stderr=subprocess.DEVNULL)
-    empty.stdin.write(" ".join(EMPTY) + "\n")
-    empty.stdin.flush()
-    assert empty.stdout.readline() == "ok\n", "the empty programs do not load"
-    profiler = tp.Threadprof("-p", str(work.pid if is_target else idle.pid), "-i", "60", "--max-overhead", "100")
+    empty = start_hooks(EMPTY)
+    profiler = tp.Threadprof("-p", str(work.pid if is_target else idle.pid), "-i", "60", "--max-overhead", "100",
+                             command=(program,))
     work.begin()
     time.sleep(0.3)
     pids = (profiler.process.pid, empty.pid)
@@ -125,12 +148,40 @@ def measure(case):
     return {name: ns[name] - ns[base] for name, base in PROGRAMS.items() if name in ns and base in ns}
 
 
+def row(words, values):
+    print("| %s | %.0f (%.0f–%.0f) |" % (" | ".join(words), statistics.median(values), min(values), max(values)),
+          flush=True)
+
+
+def tell_pieces(options):
+    rounds = [measure_pieces() for _ in range(options.rounds)]
+    print("| | ns |\n|---|---|")
+    for name in PIECES:
+        row([name], [r[name] for r in rounds])
+
+
+def tell_programs(options):
+    builds = [tp.THREADPROF] + ([options.other] if options.other else [])
+    print("| work | program | ns for a run, above an empty program |\n|---|---|---|")
+    for case in CASES:
+        if options.case and options.case not in case:
+            continue
+        rounds = [[measure(case, build) for build in builds] for _ in range(options.rounds)]
+        for program in PROGRAMS:
+            for i, build in enumerate(builds):
+                values = [r[i][program] for r in rounds if program in r[i]]
+                if values:
+                    row([case, program + (" of " + build if i else "")], values)
+
+
 def main():
     parser = argparse.ArgumentParser(description="What each of threadprof's programs takes for a run.")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--case", help="only those whose name has this in it")
     parser.add_argument("--verifier", action="store_true", help="only how much there is to verify")
     parser.add_argument("--doc", action="store_true", help="… and write it into docs/overhead.md")
+    parser.add_argument("--pieces", action="store_true", help="what single things cost that programs do")
+    parser.add_argument("--other", metavar="PROGRAM", help="another build of threadprof, to compare the two")
     options = parser.parse_args()
     if options.verifier:
         rows = verified()
@@ -140,19 +191,13 @@ def main():
         return
     with open(STATISTICS) as switch:
         was = switch.read()
-    print("| work | program | ns for a run, above an empty program |\n|---|---|---|")
     try:
         with open(STATISTICS, "w") as switch:
             switch.write("1")
-        for case in CASES:
-            if options.case and options.case not in case:
-                continue
-            rounds = [measure(case) for _ in range(options.rounds)]
-            for program in PROGRAMS:
-                values = [r[program] for r in rounds if program in r]
-                if values:
-                    print("| %s | %s | %.0f (%.0f–%.0f) |" % (case, program, statistics.median(values), min(values),
-                                                               max(values)), flush=True)
+        if options.pieces:
+            tell_pieces(options)
+        else:
+            tell_programs(options)
     finally:
         with open(STATISTICS, "w") as switch:
             switch.write(was)
