@@ -253,13 +253,13 @@ static __always_inline void compat__copy_regs(__u64 *regs, __u64 stack)
 	bpf_probe_read_kernel(regs, bpf_core_type_size(struct pt_regs), (void *)(stack + regs_at));
 }
 
-/* The begin of its kernel stack; a number also from 6.17 on, where a pointer to void is one that can be read through. */
+/* The begin of its kernel stack, as a number: from 6.17 on a pointer to void is one that can be read through. */
 static __always_inline __u64 compat__stack(struct task_struct *task)
 {
 	return reads_by_cast ? compat__read_address(&task->stack) : (__u64)task->stack;
 }
 
-/* The same from the helper, which takes as long as two looks into maps: by a program that nobody else runs meanwhile. */
+/* The same from the helper, which takes a call: by a program that nobody else runs meanwhile. */
 static __always_inline void compat__learn_regs(struct task_struct *task)
 {
 	static __u64 volatile regs; /* written and read again: a number, no pointer any more */

@@ -73,8 +73,8 @@ static __noinline void thief__add(struct task_struct *task, __u64 ns)
 }
 
 /*
- * @prev leaves this CPU to @next: charge it with what it took since it came on. Returns when that was, 0 unless it had
- * to ask.
+ * @prev leaves this CPU to @next: charge it with what it took since it came on. Returns the time, 0 if it was not
+ * asked for.
  */
 static __always_inline __u64 run_queue__charge(struct task_struct *prev, struct task_struct *next)
 {

@@ -141,7 +141,7 @@ struct thread {
 	struct free_moment answered;
 	struct free_moment free[NR_FREE];
 	__u32 nr_free; /* since the last answer */
-	/* Who woke it by a system call since it blocked last: the thread that hands a request over does so. 0: nobody */
+	/* Who woke it by a system call since it blocked last, as the thread does that hands a request over; 0: nobody */
 	__u32 waker_tid;
 
 	/* The latest of its tentative waits for locks and peers. */
@@ -285,9 +285,9 @@ static __always_inline struct task_struct *caller__task(void)
 }
 
 /*
- * The same where a program is given user registers instead of a task, whom to ask for takes a call: they lie on the
- * thread's kernel stack. A byte for each 16 KiB in 1 GiB, set for the stacks of the targets' threads, and not taken back
- * when one ends: the answer is exact with task__may_be_target() and thread__get().
+ * The same where a program is given user registers instead of a task, to ask for which takes a call: they lie on the
+ * thread's kernel stack. A byte for each 16 KiB in 1 GiB, set for the stacks of the targets' threads, and not taken
+ * back when one ends: who passes here is asked by task__may_be_target() and thread__get() as well.
  */
 #define STACK_SHIFT 14
 extern __u8 stack_filter[TP_FILTER_SIZE];
