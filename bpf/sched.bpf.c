@@ -244,6 +244,12 @@ static __always_inline void thread__get_cpu(struct thread *t, struct task_struct
 		block__account(t, t->tgid);
 }
 
+/* The moment of a switch, @now if it was asked for. Not before @t began, which may have been adopted since. */
+static __always_inline __u64 thread__switch_ns(const struct thread *t, __u64 now)
+{
+	return now && now >= t->since_ns ? now : bpf_ktime_get_ns();
+}
+
 /* @leaving: @prev itself, of which @prev may be a copy. */
 static __always_inline void on_switch(bool preempt, struct task_struct *prev, struct task_struct *next,
 				      const struct task_struct *leaving, long prev_state, bool prev_is_current)
@@ -259,14 +265,14 @@ static __always_inline void on_switch(bool preempt, struct task_struct *prev, st
 		if (t && has_prev_state && prev_state)
 			prev_state = compat__checked_prev_state(leaving, prev_state);
 		if (t) {
-			now = now ?: bpf_ktime_get_ns();
+			now = thread__switch_ns(t, now);
 			thread__leave_cpu(t, prev, preempt, prev_state, prev_is_current, now);
 		}
 	}
 	if (task__may_be_target(next)) {
 		t = thread__get(next);
 		if (t)
-			thread__get_cpu(t, next, now ?: bpf_ktime_get_ns());
+			thread__get_cpu(t, next, thread__switch_ns(t, now));
 	}
 }
 

@@ -71,6 +71,7 @@ int adopt_threads(struct bpf_iter__task *ctx)
 	struct task_struct *task = ctx->task;
 
 	pidns__note_viewer();
+	/* Of any task, before a target's thread can be made that would have to be noted by them. */
 	if (task)
 		compat__learn_regs(task);
 	if (task && task__is_target(task))

@@ -413,8 +413,8 @@ static __always_inline void rec__head(struct tp_rec *h, __u16 kind, __u16 size, 
  */
 static __always_inline void rec__submit(void *rec)
 {
-	/* One record of 16 looks how full it is, as its time happens to be. */
-	bool looks = !(((const struct tp_rec *)rec)->ts_ns & 15);
+	/* One record of 16 looks how full it is, as its time happens to be: by bits above the tick of any clock. */
+	bool looks = !(((const struct tp_rec *)rec)->ts_ns >> 10 & 15);
 	bool filling = looks && bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) > 1024 * 1024;
 
 	bpf_ringbuf_submit(rec, filling ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
