@@ -384,11 +384,12 @@ static void test_types_of_a_file(void **state)
 	assert_true(btf__add_func(kernel.btf, "bpf_task_from_pid", BTF_FUNC_GLOBAL, proto) > 0);
 	assert_true(btf__add_func(kernel.btf, "bpf_task_release", BTF_FUNC_GLOBAL, proto) > 0);
 	probes__read(kernel.btf, true, 0, &probes);
-	assert_true(probes.has_kernel_btf && probes.has_tp_btf && probes.has_task_from_pid);
+	assert_true(probes.has_kernel_btf && probes.has_tp_btf && probes.has_task_from_pid && probes.has_rdonly_cast);
 	probes__read(kernel.btf, false, 0, &probes);
 	assert_false(probes.has_kernel_btf);
 	assert_false(probes.has_tp_btf || probes.has_task_storage || probes.has_current_task_btf ||
-		     probes.has_task_pt_regs || probes.has_task_from_pid || probes.has_task_from_vpid);
+		     probes.has_task_pt_regs || probes.has_rdonly_cast || probes.has_task_from_pid ||
+		     probes.has_task_from_vpid);
 	for (int i = 0; i < TP_NR_KFUNCS; i++)
 		assert_int_equal(probes.kfunc_ids[i], 0);
 	assert_true(probes.has_prev_state && probes.has_group_dead && probes.has_mem_alloc &&
@@ -419,7 +420,7 @@ static void test_forced_fallbacks(void **state)
 		assert_int_equal(probes.has_prev_state, which != FALLBACK_PREV_STATE);
 		assert_int_equal(probes.has_group_dead, which != FALLBACK_GROUP_DEAD);
 		assert_int_equal(probes.has_mem_alloc, which != FALLBACK_MEM_ALLOC);
-		assert_int_equal(probes.has_rdonly_cast, which != FALLBACK_RDONLY_CAST);
+		assert_int_equal(probes.has_rdonly_cast, own && which != FALLBACK_RDONLY_CAST);
 		assert_int_equal(probes.has_steady_sys_exit, which != FALLBACK_STEADY_SYS_EXIT);
 		assert_int_equal(probes.has_steady_processes, which != FALLBACK_STEADY_PROCESSES);
 	}
