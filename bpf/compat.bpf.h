@@ -165,6 +165,14 @@ extern const volatile bool has_task_storage;
  */
 extern const volatile bool has_current_task_btf;
 
+/* The calling thread, to be read by address: what has_current_task_btf gives is so much more. */
+static __always_inline struct task_struct *caller__task(void)
+{
+	if (has_current_task_btf)
+		return bpf_get_current_task_btf();
+	return (struct task_struct *)bpf_get_current_task();
+}
+
 /* bpf_task_pt_regs() came with 5.15 (dd6e10fbd9fb), and takes a trusted pointer too. */
 extern const volatile bool has_task_pt_regs;
 

@@ -277,14 +277,6 @@ static __always_inline bool caller__may_be_target(void)
 	return target_filter[(__u16)(bpf_get_current_pid_tgid() >> 32)];
 }
 
-/* The calling thread, to be read by address: what has_current_task_btf gives is so much more. */
-static __always_inline struct task_struct *caller__task(void)
-{
-	if (has_current_task_btf)
-		return bpf_get_current_task_btf();
-	return (struct task_struct *)bpf_get_current_task();
-}
-
 /* By the kernel's own ids: nothing outside sees it. */
 static __always_inline __u64 thread__id(__u32 tgid, __u32 tid)
 {
