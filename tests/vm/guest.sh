@@ -187,7 +187,7 @@ calls() {
 pushed() {
 	grep -q priv_stack_ptr /sys/kernel/btf/vmlinux || return 0
 	begin_round pushed
-	start pushed ./pushed --calls 20000
+	start pushed ./pushed --calls 15000
 	watch pushed attached -p "$pid" -i 1000 --locks=uprobe --max-overhead 100
 	run_to_end pushed
 	end_watch pushed

@@ -56,7 +56,7 @@ static void *push(void *arg)
 	if (pthread_setschedparam(pthread_self(), SCHED_FIFO, &priority))
 		die("no real-time priority");
 	while (!atomic_load(&is_over)) {
-		sleep_us(300);
+		sleep_us(1000);
 		take(lock);
 	}
 	lock->life_ns = now_ns() - begin_ns;
