@@ -336,12 +336,12 @@ static void test_private_stack(void **state)
 	(void)state;
 	assert_true(btf__add_struct(old.btf, "bpf_prog_aux", 8) > 0);
 	assert_int_equal(btf__add_field(old.btf, "priv_stack", 0, 0, 0), 0);
-	probes__read(old.btf, 0, &probes);
+	probes__read(old.btf, true, 0, &probes);
 	assert_false(probes.has_private_stack);
 	assert_true(btf__add_struct(new.btf, "bpf_prog_aux", 16) > 0);
 	assert_int_equal(btf__add_field(new.btf, "ksym", 0, 0, 0), 0);
 	assert_int_equal(btf__add_field(new.btf, "priv_stack_ptr", 0, 64, 0), 0);
-	probes__read(new.btf, 0, &probes);
+	probes__read(new.btf, true, 0, &probes);
 	assert_true(probes.has_private_stack);
 	free_kernel(&old);
 	free_kernel(&new);
