@@ -29,7 +29,7 @@ int main(int argc, char **argv)
 {
 	unsigned long long count = argc > 2 ? strtoull(argv[1], NULL, 10) : ULLONG_MAX;
 	unsigned long long gap_ns = argc > 2 ? NS_PER_SEC / strtoull(argv[2], NULL, 10) : 0;
-	unsigned long long begin = clock__now_ns(), next_line = begin + NS_PER_SEC / 10, spawned = 0;
+	unsigned long long begin = clock__ns(CLOCK_MONOTONIC), next_line = begin + NS_PER_SEC / 10, spawned = 0;
 	char *child_argv[] = { name, NULL };
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -41,10 +41,10 @@ int main(int argc, char **argv)
 		if (posix_spawn(&pid, "/bin/true", NULL, NULL, child_argv, environ) || waitpid(pid, NULL, 0) < 0)
 			return 1;
 		spawned++;
-		if (clock__now_ns() >= next_line) {
+		if (clock__ns(CLOCK_MONOTONIC) >= next_line) {
 			printf("%llu\n", spawned);
 			spawned = 0;
-			next_line = clock__now_ns() + NS_PER_SEC / 10;
+			next_line = clock__ns(CLOCK_MONOTONIC) + NS_PER_SEC / 10;
 		}
 	}
 	return 0;
