@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 
 #include "loopback.h"
@@ -124,25 +123,11 @@ static void clients_that_stay(void)
 
 static int fork_clients(void (*run)(void))
 {
-	int fds[2];
-	char byte;
-
-	if (pipe2(fds, O_CLOEXEC) || (client_pid = fork()) < 0)
-		die("fork");
-	if (!client_pid) {
-		/*
-		 * No PR_SET_PDEATHSIG: it fires when the forking thread ends, which an exec from
-		 * another thread brings about. The end of the server's sockets ends the clients.
-		 */
-		prctl(PR_SET_NAME, "churn-client");
-		close(listen_fd);
-		close(fds[1]);
-		if (read(fds[0], &byte, 1) == 1)
-			run();
-		_exit(0);
-	}
-	close(fds[0]);
-	return fds[1];
+	/*
+	 * No PR_SET_PDEATHSIG: it fires when the forking thread ends, which an exec from another thread brings about. The
+	 * end of the server's sockets ends the clients.
+	 */
+	return fork_behind_gate("churn-client", listen_fd, NULL, run, &client_pid);
 }
 
 #endif

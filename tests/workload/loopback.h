@@ -4,7 +4,9 @@
 #define LOOPBACK_H
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 
 #include "workload.h"
@@ -36,6 +38,31 @@ static inline void say_ready_at(const struct sockaddr_in *addr)
 {
 	printf("{\"type\":\"ready\",\"pid\":%d,\"port\":%d}\n", (int)getpid(), ntohs(addr->sin_port));
 	fflush(stdout);
+}
+
+/*
+ * A process that talks to @listen_fd from outside: calls @prepare (NULL: nothing), closes its copy, and calls @run when a
+ * byte comes by the fd that is returned. Leaves its id in @pid.
+ */
+static inline int fork_behind_gate(const char *name, int listen_fd, void (*prepare)(void), void (*run)(void), pid_t *pid)
+{
+	int fds[2];
+	char byte;
+
+	if (pipe2(fds, O_CLOEXEC) || (*pid = fork()) < 0)
+		die("fork");
+	if (!*pid) {
+		if (prepare)
+			prepare();
+		prctl(PR_SET_NAME, name);
+		close(listen_fd);
+		close(fds[1]);
+		if (read(fds[0], &byte, 1) == 1)
+			run();
+		_exit(0);
+	}
+	close(fds[0]);
+	return fds[1];
 }
 
 #endif

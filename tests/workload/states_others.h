@@ -112,27 +112,18 @@ static void upstream_main(void)
 	_exit(0);
 }
 
+static void end_with_target(void)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	prctl(PR_SET_TIMERSLACK, 1);
+}
+
 /* Returns the fd whose one byte starts the process's part. */
 static int fork_helper(void (*run)(void), const char *name)
 {
-	int fds[2];
 	pid_t pid;
-	char byte;
 
-	if (pipe2(fds, O_CLOEXEC) || (pid = fork()) < 0)
-		die("fork");
-	if (!pid) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		prctl(PR_SET_NAME, name);
-		prctl(PR_SET_TIMERSLACK, 1);
-		close(listen_fd);
-		close(fds[1]);
-		if (read(fds[0], &byte, 1) == 1)
-			run();
-		_exit(0);
-	}
-	close(fds[0]);
-	return fds[1];
+	return fork_behind_gate(name, listen_fd, end_with_target, run, &pid);
 }
 
 #endif
