@@ -449,6 +449,15 @@ class Workload:
             fail("workload: exit code %d: its server and its client disagree" % code)
 
 
+def start_in_shell(shell, name):
+    """The workload that a shell, which reads a line first, becomes or runs; found in /proc some 50 ms after its exec."""
+    shell.stdin.write(b"go\n")
+    shell.stdin.flush()
+    workload = Workload(name, process=shell)
+    time.sleep(1)
+    return workload
+
+
 def observe(workload, *options, command=(THREADPROF,)):
     """Profiles a workload from before its start to its end. Returns its truth, and the report."""
     profiler = Threadprof("-p", str(workload.pid), *options, command=command)

@@ -137,11 +137,7 @@ def started_later():
         shell = tp.start_process(["bash", "-c", command % tp.workload_path("locks")], stdin=subprocess.PIPE,
                                  stdout=subprocess.PIPE)
         profiler = tp.Threadprof("-f", "-p", str(shell.pid), *ALL)
-        shell.stdin.write(b"x\n")
-        shell.stdin.flush()
-        workload = tp.Workload("locks", process=shell)
-        # Found in /proc some 50 ms after its exec.
-        time.sleep(1)
+        workload = tp.start_in_shell(shell, "locks")
         truth = workload.run()
         report = profiler.stop()
         workload.end()

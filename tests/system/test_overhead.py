@@ -145,11 +145,7 @@ def comes_back():
     tp.wait_until(lambda: "lock_calls is off" in profiler.errors(), what="the end of lock_calls")
     tp.stop_process(pingpong, signal.SIGKILL)
     await_return(profiler, "lock_calls")
-    shell.stdin.write(b"go\n")
-    shell.stdin.flush()
-    locks = tp.Workload("locks", process=shell)
-    # Found in /proc some 50 ms after its exec.
-    time.sleep(1)
+    locks = tp.start_in_shell(shell, "locks")
     truth = locks.run()
     report = profiler.stop()
     locks.end()
