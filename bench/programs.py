@@ -25,7 +25,7 @@ import tp  # noqa: E402
 STATISTICS = "/proc/sys/kernel/bpf_stats_enabled"
 EMPTY = ["btf_sys_exit", "btf_sched_switch", "btf_sched_wakeup"]
 # What nobody made an empty program for is compared with that on sched_wakeup, which runs as often.
-PROGRAMS = {"request_sys_exit": "btf_sys_exit", "sched_switch": "btf_sched_switch", "holder_switch": "btf_sched_switch",
+PROGRAMS = {"request_sys_exit": "btf_sys_exit", "sched_switch": "btf_sched_switch",
             "sched_wakeup": "btf_sched_wakeup", "sched_waking": "btf_sched_wakeup"}
 PIECES = {"the current task": "piece_task", "… and the clock": "piece_clock", "… and its storage": "piece_storage",
           "… and an entry of a hash map": "piece_hash", "… and 8 bytes by bpf_probe_read_kernel()": "piece_probe_read",

@@ -1,28 +1,12 @@
 // SPDX-License-Identifier: (GPL-2.0 OR BSD-2-Clause)
 /*
  * What the holder of a lock does while another thread waits for it: its counters when the wait begins, taken off
- * those when it is over. Another thread's counters are found with kernel functions that only newer kernels have,
- * so this is a program of its own, called after the one that keeps the states.
+ * those when it is over. Called by what sees switches, after it has kept the waiter's own states. Where threads are in
+ * task storage the holder is found with kernel functions that only newer kernels have.
  */
 #include "threadprof.bpf.h"
 
-bool has_holders; /* userspace: holder_switch is at work */
-__s64 nr_asked;	  /* threads whose wait is measured now: 0 costs a switch next to nothing */
-
-void holder__ask(struct thread *t)
-{
-	if (!has_holders)
-		return;
-	t->holder_phase = HOLDER_ASKED;
-	__sync_fetch_and_add(&nr_asked, 1);
-}
-
-void holder__forget(struct thread *t)
-{
-	if (t->holder_phase == HOLDER_ASKED || t->holder_phase == HOLDER_BASE)
-		__sync_fetch_and_add(&nr_asked, -1);
-	t->holder_phase = HOLDER_NONE;
-}
+const volatile bool has_holders = true; /* userspace: the kernel lets a program find them */
 
 /* The counters of @h, a thread or NULL, as they are now, added to or taken from @ns. */
 static __always_inline bool holder__read(const struct thread *h, __s64 *ns, bool add)
@@ -52,7 +36,7 @@ static __always_inline bool owner__read(struct task_struct *owner, __u32 tgid, _
 }
 
 /* The calling thread begins to wait. What was taken for its lock's owner may be no thread of this process. */
-static __always_inline bool holder__begin(struct thread *t, __u32 tgid)
+static __always_inline bool holder__find(struct thread *t, __u32 tgid)
 {
 	struct task_struct *owner = has_task_from_vpid ? bpf_task_from_vpid(t->lock_owner) :
 							 bpf_task_from_pid(t->lock_owner);
@@ -66,7 +50,7 @@ static __always_inline bool holder__begin(struct thread *t, __u32 tgid)
 	return known;
 }
 
-static __always_inline bool holder__end(struct thread *t, __u32 tgid)
+static __always_inline bool holder__find_again(struct thread *t, __u32 tgid)
 {
 	struct task_struct *owner = bpf_task_from_pid(t->holder_pid);
 	bool known;
@@ -78,10 +62,10 @@ static __always_inline bool holder__end(struct thread *t, __u32 tgid)
 	return known;
 }
 
-/* Where threads are in a map, their ids are all that it takes. @prev: the calling thread. */
-static __always_inline bool holder__begin_by_id(struct thread *t, const struct task_struct *prev, __u32 tgid)
+/* Where threads are in a map, their ids are all that it takes. */
+static __always_inline bool holder__find_by_id(struct thread *t, const struct task_struct *waiter, __u32 tgid)
 {
-	struct task_struct *owner = pidns__find(prev, t->lock_owner);
+	struct task_struct *owner = pidns__find(waiter, t->lock_owner);
 	__u64 id = owner ? task__id(owner) : 0;
 
 	if (id >> 32 != tgid)
@@ -90,66 +74,32 @@ static __always_inline bool holder__begin_by_id(struct thread *t, const struct t
 	return holder__read(bpf_map_lookup_elem(&threads_by_id, &id), t->holder_ns, false);
 }
 
-static __always_inline bool holder__end_by_id(struct thread *t, __u32 tgid)
+static __always_inline bool holder__find_again_by_id(struct thread *t, __u32 tgid)
 {
 	__u64 id = thread__id(tgid, t->holder_pid);
 
 	return holder__read(bpf_map_lookup_elem(&threads_by_id, &id), t->holder_ns, true);
 }
 
-/* @t begins to wait; @known: the counters of the lock's owner are. */
-static __always_inline void holder__has_begun(struct thread *t, bool known, bool knows_namespace)
+void holder__begin(struct thread *t, const struct task_struct *waiter, __u32 tgid)
 {
-	if (known) {
-		t->holder_phase = HOLDER_BASE;
+	bool known;
+
+	if (!has_holders)
 		return;
-	}
+	known = has_task_storage ? holder__find(t, tgid) : holder__find_by_id(t, waiter, tgid);
+	t->holder_phase = known ? HOLDER_BASE : HOLDER_NONE;
 	/* Without the tid's namespace it may be a thread that was not found. */
-	if (knows_namespace)
+	if (!known && (has_task_from_vpid || !has_task_storage))
 		t->lock_owner = 0;
-	holder__forget(t);
 }
 
-static __always_inline void holder__has_ended(struct thread *t, bool known)
+void holder__end(struct thread *t, __u32 tgid)
 {
-	holder__forget(t);
-	if (known)
-		t->holder_phase = HOLDER_KNOWN;
-}
+	bool known;
 
-SEC("?tp_btf/sched_switch")
-int holder_switch(__u64 *ctx)
-{
-	struct task_struct *prev = (struct task_struct *)ctx[1], *next = (struct task_struct *)ctx[2];
-	struct thread *t;
-
-	if (!active || nr_asked <= 0)
-		return 0;
-	t = task__may_be_target(prev) ? thread__get(prev) : NULL;
-	if (t && t->holder_phase == HOLDER_ASKED)
-		holder__has_begun(t, holder__begin(t, prev->tgid), has_task_from_vpid);
-	t = task__may_be_target(next) ? thread__get(next) : NULL;
-	if (t && t->holder_phase == HOLDER_BASE)
-		holder__has_ended(t, holder__end(t, next->tgid));
-	return 0;
-}
-
-/* The same where threads are in a map, whatever kind of tracepoint sees the switch. */
-SEC("?raw_tp/sched_switch")
-int holder_switch_raw(__u64 *ctx)
-{
-	struct task_struct *prev = (struct task_struct *)ctx[1], *next = (struct task_struct *)ctx[2];
-	__u64 id = bpf_get_current_pid_tgid();
-	struct thread *t;
-
-	if (!active || nr_asked <= 0)
-		return 0;
-	t = caller__may_be_target() ? bpf_map_lookup_elem(&threads_by_id, &id) : NULL;
-	if (t && t->holder_phase == HOLDER_ASKED)
-		holder__has_begun(t, holder__begin_by_id(t, prev, id >> 32), true);
-	id = task__id(next);
-	t = target_filter[(__u16)(id >> 32)] ? bpf_map_lookup_elem(&threads_by_id, &id) : NULL;
-	if (t && t->holder_phase == HOLDER_BASE)
-		holder__has_ended(t, holder__end_by_id(t, id >> 32));
-	return 0;
+	if (!has_holders)
+		return;
+	known = has_task_storage ? holder__find_again(t, tgid) : holder__find_again_by_id(t, tgid);
+	t->holder_phase = known ? HOLDER_KNOWN : HOLDER_NONE;
 }

@@ -242,7 +242,7 @@ enum tp_state lock__classify(struct thread *t, struct task_struct *task, struct 
 	kind = *(volatile __u32 *)&t->lock_kind;
 	t->lock_addr = futex__lock_addr(f, kind);
 	t->lock_owner = 0;
-	holder__forget(t);
+	t->holder_phase = HOLDER_NONE;
 	if (!futex__is_pi(f))
 		t->lock_ns = 0; /* else the kernel may go on waiting in the same call */
 	if (kind == TP_LOCK_MUTEX || kind == TP_LOCK_RWLOCK || kind == TP_LOCK_GIL)
@@ -255,8 +255,6 @@ enum tp_state lock__classify(struct thread *t, struct task_struct *task, struct 
 	t->lock_kind = kind;
 	if (kind == TP_LOCK_MUTEX || kind == TP_LOCK_RWLOCK || kind == TP_LOCK_GIL) {
 		t->block_what = BLOCK_LOCK;
-		if (t->lock_owner)
-			holder__ask(t);
 		return TP_LOCK;
 	}
 	if (t->in_hand <= 0) {

@@ -112,7 +112,6 @@ static __always_inline void on_exit(struct task_struct *task, __u64 start_ns, bo
 		t->busy_ns += now - t->busy_since;
 	t->in_hand = 0;
 	t->exited = 1;
-	holder__forget(t);
 	if (nr_debts)
 		bpf_map_delete_elem(&debts, &tid);
 	rec = rec__reserve(struct tp_rec_thread, TP_REC_THREAD, now);

@@ -267,12 +267,17 @@ static __always_inline void on_switch(bool preempt, struct task_struct *prev, st
 		if (t) {
 			now = thread__switch_ns(t, now);
 			thread__leave_cpu(t, prev, preempt, prev_state, prev_is_current, now);
+			if (t->state == TP_LOCK && t->lock_owner)
+				holder__begin(t, leaving, prev->tgid);
 		}
 	}
 	if (task__may_be_target(next)) {
 		t = thread__get(next);
-		if (t)
-			thread__get_cpu(t, next, thread__switch_ns(t, now));
+		if (!t)
+			return;
+		thread__get_cpu(t, next, thread__switch_ns(t, now));
+		if (t->holder_phase == HOLDER_BASE)
+			holder__end(t, next->tgid);
 	}
 }
 

@@ -30,8 +30,7 @@ enum block_what {
 /* The measuring of what a lock's holder does during a wait (holder.bpf.c). */
 enum holder_phase {
 	HOLDER_NONE,
-	HOLDER_ASKED, /* the wait begins */
-	HOLDER_BASE,  /* holder_ns has the holder's counters as they were then */
+	HOLDER_BASE,  /* a wait is open: holder_ns has the holder's counters as they were when it began */
 	HOLDER_KNOWN, /* the wait is over, holder_ns has what they grew by */
 };
 
@@ -686,10 +685,13 @@ static __always_inline bool stack__is_wanted(const struct thread *t)
 /* … at the exit of a system call, sends the stack of the calling thread. */
 int stack__on_exit(void);
 
-/* holder.bpf.c: asks for the states of the owner of the lock that @t starts to wait for. */
-void holder__ask(struct thread *t) __hidden;
-/* … and gives up what was asked for: another wait begins, or the thread ends. */
-void holder__forget(struct thread *t) __hidden;
+/*
+ * holder.bpf.c: @t, of the process that the kernel numbers @tgid, begins to wait for a lock whose owner is known: what that
+ * one has done so far. @waiter: its task, read by address alone.
+ */
+void holder__begin(struct thread *t, const struct task_struct *waiter, __u32 tgid) __hidden;
+/* … and comes back on a CPU (HOLDER_BASE): what the owner has done meanwhile. */
+void holder__end(struct thread *t, __u32 tgid) __hidden;
 
 /* request.bpf.c: a thread sleeps in a read of @conn, which counts as the begin of its first read. */
 void request__read_begins(struct tp_conn *conn, __u64 now) __hidden;

@@ -21,8 +21,8 @@ static const struct feature table[] = {
 						   "not seen" },
 	{ "stolen_cpu", SESSION_MIGRATE, "the kernel refuses the tracepoint sched_migrate_task: it is not known "
 					 "whose CPU time waiting threads lose" },
-	{ "lock_holders", SESSION_HOLDERS, "the kernel refuses a second program on sched_switch: what the holders of locks "
-					   "do meanwhile is not known" },
+	{ "lock_holders", SESSION_HOLDERS, "the kernel refuses a program on sched_switch that finds other threads: what the "
+					   "holders of locks do meanwhile is not known" },
 };
 
 #define NR_PARTS (sizeof(table) / sizeof(table[0]))

@@ -22,8 +22,8 @@
 #define SYS_EXIT(hooks) HOOKED_SYS_EXIT, hooks, NULL
 
 const struct program programs[] = {
-	{ "sched_switch", SESSION_SCHED, true, BTF_WAYS, SEES_SWITCHES, UNHOOKED },
-	{ "sched_switch_raw", SESSION_SCHED, true, RAW_WAY, SEES_SWITCHES, UNHOOKED },
+	{ "sched_switch", SESSION_SCHED, true, BTF_WAYS, SEES_SWITCHES | FINDS_HOLDERS, UNHOOKED },
+	{ "sched_switch_raw", SESSION_SCHED, true, RAW_WAY, SEES_SWITCHES | FINDS_HOLDERS, UNHOOKED },
 	{ SWITCH_FUNCTION, SESSION_SCHED, true, FUNCTION_WAY, SEES_SWITCHES, UNHOOKED },
 	{ "sched_wakeup", SESSION_SCHED, true, BTF_WAYS, SEES_SWITCHES, UNHOOKED },
 	{ "sched_wakeup_raw", SESSION_SCHED, true, RAW_WAYS, SEES_SWITCHES, UNHOOKED },
@@ -47,9 +47,6 @@ const struct program programs[] = {
 	{ "sched_migrate_task", SESSION_MIGRATE, false, BTF_WAYS, 0, UNHOOKED },
 	{ "sched_migrate_task_raw", SESSION_MIGRATE, false, RAW_WAYS, 0, UNHOOKED },
 	{ "learn_regs", SESSION_REGS, true, ALL_WAYS, 0, UNHOOKED },
-	/* after sched_switch */
-	{ "holder_switch", SESSION_HOLDERS, false, 1U << WAY_BTF_TRACEPOINT, 0, UNHOOKED },
-	{ "holder_switch_raw", SESSION_HOLDERS, false, 1U << WAY_BTF_TRACEPOINT_HASH | RAW_WAY, 0, UNHOOKED },
 	{ "request_sys_exit", SESSION_REQUESTS, false, BTF_WAYS, 0, SYS_EXIT(STEADY) },
 	{ "request_sys_exit_raw", SESSION_REQUESTS, false, RAW_WAYS, 0, SYS_EXIT(STEADY) },
 	{ EXIT_EVENT_PROGRAM, SESSION_REQUESTS, false, ALL_WAYS, 0, HOOKED_SYS_EXIT, EVENT, EXIT_EVENT },
@@ -100,6 +97,11 @@ bool program__sees_switches(const struct program *program)
 bool program__is_run(const struct program *program)
 {
 	return program->role & IS_RUN;
+}
+
+bool program__finds_holders(const struct program *program)
+{
+	return program->role & FINDS_HOLDERS;
 }
 
 bool way__is_allowed(enum session_way way, enum switch_probe asked, const struct probes *probes)

@@ -17,6 +17,7 @@
 enum program_role {
 	SEES_SWITCHES = 1, /* another way to see switches needs another program in its place */
 	IS_RUN = 2,	   /* by userspace (test_run.h), and attached to nothing */
+	FINDS_HOLDERS = 4, /* of locks, where it is allowed: SESSION_HOLDERS has no program of its own */
 };
 
 struct program {
@@ -24,7 +25,7 @@ struct program {
 	enum session_part part; /* what does not work without it */
 	bool required;
 	unsigned ways; /* to see thread switches, that it is a part of: a bit for each enum session_way */
-	enum program_role role;
+	unsigned role; /* enum program_role */
 	enum session_hooked hooked; /* HOOKED_NOTHING: it is there in any case */
 	unsigned hooks;		    /* that it is for: a bit for each enum session_hook */
 	const char *event;	    /* whose perf event it is attached to; NULL: to what its section names */
@@ -46,6 +47,7 @@ enum session_hook hook__choose(enum session_hooked hooked, const struct probes *
 
 bool program__sees_switches(const struct program *program);
 bool program__is_run(const struct program *program);
+bool program__finds_holders(const struct program *program);
 
 /* May switches be seen in this way, as far as is known before the load: from what was asked for, and from BTF. */
 bool way__is_allowed(enum session_way way, enum switch_probe asked, const struct probes *probes);

@@ -142,6 +142,7 @@ static void configure(struct session *session, const struct session_config *conf
 	/* A thread in task storage is found with a kernel function, one in a map without; a kprobe knows no owner. */
 	if (session->way == WAY_FUNCTION || (session->way == WAY_BTF_TRACEPOINT && !probes->has_task_from_pid))
 		session->part_error[SESSION_HOLDERS] = -EOPNOTSUPP;
+	skel->rodata->has_holders = !session->part_error[SESSION_HOLDERS];
 	choose_programs(session);
 	choose_maps(session);
 	if (config->max_conns) {
@@ -205,7 +206,23 @@ static bool take_lesser_hook(struct session *session, const struct program *refu
 	return true;
 }
 
-/* A kernel that does not compile programs refuses calls of its functions. False: that was not it. */
+/*
+ * A kernel that does not compile programs refuses calls of its functions, in code that is dead too. False: that was not
+ * it, for without them it has refused the program as well.
+ */
+static bool give_up_holders(struct session *session, const struct program *refused, int err)
+{
+	int *ids = session->probes.kfunc_ids;
+
+	if (!refused || !program__finds_holders(refused) || session->part_error[SESSION_HOLDERS])
+		return false;
+	log__debug("the kernel refuses %s where it finds the holders of locks: once more without", refused->name);
+	session->part_error[SESSION_HOLDERS] = err;
+	ids[TP_TASK_FROM_PID] = ids[TP_TASK_FROM_VPID] = ids[TP_TASK_RELEASE] = 0;
+	return true;
+}
+
+/* The same of what reads tasks and files. */
 static bool give_up_casts(struct session *session, const struct program *refused)
 {
 	bool may_be_it = refused && (refused->required || refused->part == SESSION_REQUESTS);
@@ -214,6 +231,7 @@ static bool give_up_casts(struct session *session, const struct program *refused
 		return false;
 	log__debug("the kernel refuses %s with calls of bpf_rdonly_cast(): once more without", refused->name);
 	session->probes.has_rdonly_cast = false;
+	session->probes.kfunc_ids[TP_RDONLY_CAST] = 0;
 	return true;
 }
 
@@ -222,14 +240,14 @@ static int load_what_works(struct session *session, const struct session_config 
 {
 	int err = 0;
 
-	for (int i = 0; i <= SESSION_NR_PARTS + NR_HOOKED + 1; i++) {
+	for (int i = 0; i <= SESSION_NR_PARTS + NR_HOOKED + 2; i++) {
 		const struct program *refused;
 
 		err = open_and_load(session, config);
 		if (!err)
 			return 0;
 		refused = program__find(refused_program);
-		if (give_up_casts(session, refused))
+		if (give_up_holders(session, refused, err) || give_up_casts(session, refused))
 			continue;
 		if (!refused || session->part_error[refused->part])
 			break;
@@ -341,9 +359,12 @@ static int refuse(struct session *session, const char *name)
 
 	if (!strcmp(name, "uprobe_multi") || !strcmp(name, EXIT_EVENT_PROGRAM))
 		return 0; /* choose_locks() does, choose_hooks() */
-	if (!program || program->required)
+	if (!strcmp(name, "lock_holders"))
+		session->part_error[SESSION_HOLDERS] = -EOPNOTSUPP;
+	else if (program && !program->required)
+		session->part_error[program->part] = -EOPNOTSUPP;
+	else
 		return log__fail(-EINVAL, "there is no optional program \"%s\"", name);
-	session->part_error[program->part] = -EOPNOTSUPP;
 	return 0;
 }
 
@@ -461,7 +482,6 @@ int session__attach(struct session *session)
 	if (session->reads_alone)
 		priority__reserve();
 	session->skel->bss->stacks_of_all = session->stacks_of_all;
-	session->skel->bss->has_holders = !session->part_error[SESSION_HOLDERS];
 	return 0;
 }
 

@@ -60,7 +60,7 @@ enum session_part {
 	SESSION_MIGRATE,  /* sched_migrate_task: whose CPU time a waiting thread lost */
 	SESSION_REQUESTS, /* sys_exit */
 	SESSION_SOCKETS,  /* a look at open sockets: connections that were open before us, accept queues */
-	SESSION_HOLDERS,  /* a second sched_switch: what holders of locks do while others wait */
+	SESSION_HOLDERS,  /* a part of sched_switch: what holders of locks do while others wait */
 	SESSION_LOCK_CALLS, /* uprobes on lock functions; not loaded unless LOCKS_UPROBE asks for them */
 	SESSION_NR_PARTS,
 };

@@ -5,6 +5,7 @@
 
 #include <bpf/bpf.h>
 
+#include "log.h"
 #include "object_cost.h"
 #include "report.h"
 
@@ -28,6 +29,8 @@ static void on_program(void *context, int fd)
 
 	is_told = !bpf_obj_get_info_by_fd(fd, &info, &size) &&
 		  size >= offsetof(struct bpf_prog_info, recursion_misses) + sizeof(info.recursion_misses);
+	if (is_told && info.recursion_misses)
+		log__debug("the kernel has skipped %llu runs of %s", info.recursion_misses, info.name);
 	*sum = skipped_runs__add(*sum, is_told ? info.recursion_misses : TP_UNKNOWN);
 }
 

@@ -226,7 +226,7 @@ expect_off() {
 
 @test "no holders of locks: the reason is the one that it is" {
 	start_sleeper
-	run_threadprof --refuse holder_switch -p "$target" -n 2 -i 0.1 --json
+	run_threadprof --refuse lock_holders -p "$target" -n 2 -i 0.1 --json
 	expect_off lock_holders
 	check "$out" "'refuses' in features['lock_holders']['reason']"
 	run_threadprof --force-fallback task_storage -p "$target" -n 1 -i 0.1 --json
