@@ -7,11 +7,12 @@
 
 struct bpf_map;
 
-typedef void (*entry_fn)(void *context, const void *key, const void *value);
+/* True: the entry is to be deleted. */
+typedef bool (*entry_fn)(void *context, const void *key, const void *value);
 
 /*
- * Calls @fn for each entry; it may delete the entry it gets. @alone: no other thread takes our place while the
- * kernel reads the map, see priority.h; @fn itself is called as usual. Negative errno.
+ * Calls @fn for each entry. @alone: no other thread takes our place while the kernel reads the map or deletes from it,
+ * see priority.h; @fn itself is called as usual. Negative errno; an entry that cannot be deleted is none.
  */
 int each_entry(const struct bpf_map *map, bool alone, entry_fn fn, void *context);
 

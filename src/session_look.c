@@ -101,7 +101,7 @@ static int run_for_thread(void *context, uint32_t tid)
 	return err;
 }
 
-static void run_for_target(void *context, const void *key, const void *value)
+static bool run_for_target(void *context, const void *key, const void *value)
 {
 	struct thread_walk *walk = context;
 	uint32_t tgid;
@@ -110,6 +110,7 @@ static void run_for_target(void *context, const void *key, const void *value)
 	memcpy(&tgid, key, sizeof(tgid));
 	if (!walk->err)
 		walk->err = proc_walk__threads(tgid, run_for_thread, walk);
+	return false;
 }
 
 static int run_for_targets(struct session *session, const struct bpf_program *program, session_record_fn fn,

@@ -15,13 +15,14 @@ struct conn_walk {
 	void *context;
 };
 
-static void on_conn_entry(void *context, const void *key, const void *value)
+static bool on_conn_entry(void *context, const void *key, const void *value)
 {
 	struct conn_walk *walk = context;
 	uint64_t file;
 
 	memcpy(&file, key, sizeof(file));
 	walk->fn(walk->context, file, value);
+	return false;
 }
 
 int session__each_conn(struct session *session, session_conn_fn fn, void *context)
@@ -92,7 +93,7 @@ struct fd_sweep {
 	void *context;
 };
 
-static void on_fd_entry(void *context, const void *key, const void *value)
+static bool on_fd_entry(void *context, const void *key, const void *value)
 {
 	struct fd_sweep *sweep = context;
 	struct threadprof_bpf *skel = sweep->session->skel;
@@ -100,10 +101,11 @@ static void on_fd_entry(void *context, const void *key, const void *value)
 	struct tp_fd entry;
 
 	memcpy(&entry, value, sizeof(entry));
-	if (sweep->is_live(sweep->context, entry.file) ||
-	    !bpf_map_lookup_elem(bpf_map__fd(skel->maps.conns), &entry.file, &conn))
-		return;
-	bpf_map_delete_elem(bpf_map__fd(skel->maps.fds), key);
+	/* At once: soon the number may be another connection's. */
+	if (!sweep->is_live(sweep->context, entry.file) &&
+	    bpf_map_lookup_elem(bpf_map__fd(skel->maps.conns), &entry.file, &conn))
+		bpf_map_delete_elem(bpf_map__fd(skel->maps.fds), key);
+	return false;
 }
 
 int session__sweep_fds(struct session *session, bool (*is_live)(void *context, uint64_t file), void *context)
@@ -194,19 +196,18 @@ static uint32_t epoch_of(enum session_sums which, const void *key)
 struct sum_walk {
 	enum session_sums which;
 	uint32_t epoch;
-	int map_fd;
 	session_sum_fn fn;
 	void *context;
 };
 
-static void on_sum_entry(void *context, const void *key, const void *value)
+static bool on_sum_entry(void *context, const void *key, const void *value)
 {
 	struct sum_walk *walk = context;
 
 	if ((int32_t)(epoch_of(walk->which, key) - walk->epoch) > 0)
-		return;
+		return false;
 	walk->fn(walk->context, key, value);
-	bpf_map_delete_elem(walk->map_fd, key);
+	return true;
 }
 
 int session__take_sums(struct session *session, enum session_sums which, uint32_t epoch, session_sum_fn fn,
@@ -215,9 +216,7 @@ int session__take_sums(struct session *session, enum session_sums which, uint32_
 	const struct bpf_map *map = sums_map(session, which);
 	bool is_of_calls = which == SUMS_LOCK_CALLS || which == SUMS_LOCK_LENGTHS;
 	bool is_there = !is_of_calls || !session->part_error[SESSION_LOCK_CALLS];
-	struct sum_walk walk = {
-		.which = which, .epoch = epoch, .map_fd = bpf_map__fd(map), .fn = fn, .context = context,
-	};
+	struct sum_walk walk = { .which = which, .epoch = epoch, .fn = fn, .context = context };
 
 	return is_there ? each_entry(map, session->reads_alone, on_sum_entry, &walk) : 0;
 }
