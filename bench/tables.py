@@ -7,6 +7,7 @@ import occasions
 from workloads import ROOT
 
 DOC = os.path.join(ROOT, "docs", "overhead.md")
+SHOWN = 3  # occasions; bench/results has them all
 
 
 # ---- as text ---------------------------------------------------------------------------------------
@@ -51,9 +52,14 @@ def _date(data):
     return data["begin"][5:16].replace("T", " ")
 
 
+def _shown(names):
+    """The latest occasions on which all workloads were measured."""
+    return [d for d in occasions.load_all() if set(names) <= set(d.get("workloads", {}))][-SHOWN:]
+
+
 def _rows_of(names, cell_of, columns):
-    """One row for each workload and tool that any occasion has; cell_of(occasion's cell, column)."""
-    data = [d for d in occasions.load_all() if d.get("workloads")]
+    """One row for each workload and tool that an occasion has; cell_of(occasion's cell, column)."""
+    data = _shown(names)
     yield "| workload | tool | " + " | ".join("%s, %s" % (title, _date(d)) for title in columns for d in data) + " |"
     yield "|---|---|" + "---|" * (len(columns) * len(data))
     for name in names:
@@ -71,26 +77,25 @@ def _beside(names):
     return list(_rows_of(names, lambda cell, title: spread(cell.get(keys[title], [])), keys))
 
 
-def _all_of(name, tool, key):
-    """One figure of all occasions."""
-    return [value for d in occasions.load_all()
-            for value in d.get("workloads", {}).get(name, {}).get(tool, {}).get(key, [])]
-
-
 def _own(names, tools):
-    """What the tools take themselves, over all occasions."""
+    """What the tools take themselves, over these occasions."""
+    data = _shown(names)
+
+    def all_of(name, tool, key):
+        return [value for d in data for value in d["workloads"][name].get(tool, {}).get(key, [])]
+
     yield "| | " + " | ".join(tools) + " |"
     yield "|---|" + "---|" * len(tools)
     for name in names:
-        shares = [[100 * value for value in _all_of(name, tool, "own")] for tool in tools]
+        shares = [[100 * value for value in all_of(name, tool, "own")] for tool in tools]
         if any(shares):
             yield "| %s | %s |" % (name, " | ".join(middle(s, "%.1f %%") for s in shares))
-    peaks = [[value for name in names for value in _all_of(name, tool, "peak_mib")] for tool in tools]
+    peaks = [[value for name in names for value in all_of(name, tool, "peak_mib")] for tool in tools]
     yield "| peak RSS | %s |" % " | ".join("%.0f MiB" % max(p) if p else "-" for p in peaks)
 
 
-def _storm():
-    rows = [(d, d["storm"]["processes listed"]) for d in occasions.load_all() if d.get("storm")]
+def _storm(names):
+    rows = [(d, d["storm"]["processes listed"]) for d in _shown(names) if d.get("storm")]
     yield "| occasion | spawned as fast as it goes | threadprof snoop lists | execsnoop lists |"
     yield "|---|---|---|---|"
     for d, seen in rows:
@@ -101,7 +106,7 @@ def _storm():
 def write_doc(names, tools):
     write_into("bench", _beside(names))
     write_into("own", list(_own(names, tools)))
-    write_into("storm", list(_storm()))
+    write_into("storm", list(_storm(names)))
 
 
 # ---- the table of sizes ----------------------------------------------------------------------------
@@ -161,8 +166,8 @@ def write_scale():
 def _start():
     yield "| occasion | | ready after | RSS | peak RSS | kernel maps |"
     yield "|---|---|---|---|---|---|"
-    for d in occasions.load_all():
-        for tool, cell in d.get("own", {}).get("start", {}).items():
+    for d in [d for d in occasions.load_all() if d.get("own", {}).get("start")][-SHOWN:]:
+        for tool, cell in d["own"]["start"].items():
             yield "| %s | %s | %s s | %s MiB | %s MiB | %s |" % (
                 _date(d), tool, spread(cell["ready_s"]), middle(cell["rss_mib"], "%.1f"),
                 middle(cell["peak_mib"], "%.1f"), middle(cell["maps_mib"], "%.1f MiB") if "maps_mib" in cell else "-")
@@ -184,13 +189,13 @@ def _rate():
     consumed = []
     yield "| occasion | requests/s | requests that the report has of those sent | lost | threadprof's own CPU |"
     yield "|---|---|---|---|---|"
-    for d in occasions.load_all():
-        part = d.get("own", {}).get("rate", {"runs": []})
+    for d in [d for d in occasions.load_all() if d.get("own", {}).get("rate")][-SHOWN:]:
+        part = d["own"]["rate"]
         for run in part["runs"]:
             yield "| %s | %s | %s of %s | %d | %.1f %% of one |" % (
                 _date(d), format(int(run["per_second"]), ","), format(run["counted"], ","), format(run["sent"], ","),
                 run["lost"], 100 * run["own"])
-        consumed += [part["consumed_per_second"] / 1e6] if part["runs"] else []
+        consumed.append(part["consumed_per_second"] / 1e6)
     yield ""
     yield "The reducers take %s million request records per second of one CPU." % spread(consumed, "%.1f")
 
