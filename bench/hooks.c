@@ -2,9 +2,11 @@
 /*
  * Attaches programs that do nothing. Each line on stdin names those to be attached, separated by blanks;
  * the ones before go. "ok" on stdout when it is done, "no" if the kernel will not have one of them.
+ * With an argument it attaches what that names, and waits for a signal.
  */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <bpf/libbpf.h>
 
@@ -31,11 +33,15 @@ static struct hooks_bpf *attach(char *names)
 	return NULL;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	struct hooks_bpf *skel = NULL;
 	char line[256];
 
+	if (argc > 1) {
+		skel = attach(argv[1]);
+		return skel ? pause() : 1;
+	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	while (fgets(line, sizeof(line), stdin)) {
 		hooks_bpf__destroy(skel);

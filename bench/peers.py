@@ -6,7 +6,7 @@ import signal
 import tempfile
 import time
 
-from workloads import DEVNULL, HERE, cpu_ns, tp
+from workloads import DEVNULL, HERE, ROOT, cpu_ns, tp
 
 # All that is on by default stays on: what goes off would be paid for by nobody.
 THREADPROF = [tp.THREADPROF, "-i", "10", "--max-overhead", "100", "--json"]
@@ -46,13 +46,20 @@ def no_details(target):
     return threadprof(target, "--max-overhead", "0.1")
 
 
+def empty_program(target):
+    """The least that any program at the end of system calls costs, whatever it does."""
+    return [os.path.join(ROOT, "build", "bench", "hooks"), "btf_sys_exit"]
+
+
 # Seconds under load until a tool does what it is measured for.
 SETTLING = {"threadprof, no details": 12}
 # Where there is more to compare.
 MORE = {
     "nginx keep-alive": {"threadprof, no requests": lambda target: threadprof(target, "--refuse", "request_sys_exit"),
-                         "threadprof, no details": no_details},
-    "redis pipelined": {"threadprof, no details": no_details},
+                         "threadprof, no details": no_details,
+                         "an empty program on sys_exit": empty_program},
+    "redis pipelined": {"threadprof, no details": no_details,
+                        "an empty program on sys_exit": empty_program},
     # With the limit that it has unless told otherwise.
     "uncontended mutex": {"threadprof --locks=uprobe": lambda target: threadprof(target, "--locks=uprobe",
                                                                                  "--max-overhead", "5"),

@@ -10,6 +10,7 @@ dispatch are not in it, a machine that is busy hardly is. Median of the rounds, 
 what single things cost that programs do; with --other those of another build as well, in turns.
 """
 import argparse
+import contextlib
 import os
 import statistics
 import subprocess
@@ -31,6 +32,19 @@ PIECES = {"the current task": "piece_task", "… and the clock": "piece_clock", 
           "… and an entry of a hash map": "piece_hash", "… and 8 bytes by bpf_probe_read_kernel()": "piece_probe_read",
           "… and 8 bytes by bpf_rdonly_cast()": "piece_cast", "… and its registers by bpf_task_pt_regs()": "piece_regs"}
 MIN_RUNS = 10000
+
+
+@contextlib.contextmanager
+def statistics_on():
+    with open(STATISTICS) as switch:
+        was = switch.read()
+    try:
+        with open(STATISTICS, "w") as switch:
+            switch.write("1")
+        yield
+    finally:
+        with open(STATISTICS, "w") as switch:
+            switch.write(was)
 
 
 def programs_of(pid):
@@ -189,18 +203,11 @@ def main():
         if options.doc:
             tables.write_into("verifier", rows)
         return
-    with open(STATISTICS) as switch:
-        was = switch.read()
-    try:
-        with open(STATISTICS, "w") as switch:
-            switch.write("1")
+    with statistics_on():
         if options.pieces:
             tell_pieces(options)
         else:
             tell_programs(options)
-    finally:
-        with open(STATISTICS, "w") as switch:
-            switch.write(was)
 
 
 if __name__ == "__main__":

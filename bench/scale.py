@@ -6,7 +6,7 @@
 
 threads, connections, processes: a server that answers eight connections as fast as it goes (tests/workload/load.c)
 has ever more threads, connections or processes beside it that do nothing. Its CPU time per request is measured by
-turns without and with threadprof, on the same processes. storm: processes of others come and go beside it.
+turns without and with threadprof, on the same processes; what a program takes for an event, once. storm: processes of others come and go beside it.
 snoop: what `threadprof snoop` sees of processes that come and go.
 """
 import argparse
@@ -18,6 +18,7 @@ import subprocess
 import time
 
 import occasions
+import programs
 import tables
 from peers import status_kib
 from workloads import ROOT, cpu_ns, tp
@@ -25,6 +26,7 @@ from workloads import ROOT, cpu_ns, tp
 BUSY = ["--busy", "8"]
 SPARE_FILES = 1000
 ENOUGH_FILES = 60000
+EVENTS = ("request_sys_exit", "sched_switch")
 
 
 def most_files():
@@ -93,6 +95,17 @@ def profile_once(servers):
     }
 
 
+def ns_per_event(servers):
+    """{program: ns for a run} by the kernel's statistics, which are in these; they cost the server more than the rest."""
+    profiler = tp.Threadprof("-p", ",".join(str(s.pid) for s in servers), ready_seconds=60)
+    with programs.statistics_on():
+        before = programs.runs_of(profiler.process.pid)
+        servers[0].run()
+        after = programs.runs_of(profiler.process.pid)
+    profiler.stop(seconds=60)
+    return {name: (after[name][0] - before[name][0]) / (after[name][1] - before[name][1]) for name in EVENTS}
+
+
 def ns_per_request(truth):
     return truth["cpu_ns"] / truth["requests"]
 
@@ -109,7 +122,7 @@ def measure(servers, rounds):
         before = after
     result = {key: [run[key] for run in runs if run[key] is not None]
               for key in ("attach_s", "end_s", "report_cpu_ns", "memory_bytes", "sent", "counted")}
-    return dict(result, ratio=ratios, lost=runs[-1]["lost"], pids=len(servers))
+    return dict(result, ratio=ratios, lost=runs[-1]["lost"], pids=len(servers), event_ns=ns_per_event(servers))
 
 
 def label(name, size):

@@ -122,8 +122,9 @@ def _each(cell, first, key, form, unit):
 def _scale_row(name, cell, first):
     lost = ", ".join("%s `%s`" % (format(n, ","), cause) for cause, n in cell["lost"].items()) or "0"
     processes = " in %d processes" % cell["pids"] if cell["pids"] > 1 and cell["kind"] != "processes" else ""
-    return "| %s%s | %s | %.2f | %s | %s | %s s | %s s | %s ms | %s | %s MiB | %s |" % (
-        name, processes, spread(cell["ratio"]), statistics.median(cell["ratio"]) / statistics.median(first["ratio"]),
+    events = " + ".join("%.0f" % ns for ns in cell.get("event_ns", {}).values()) or "-"
+    return "| %s%s | %s | %s | %s | %s | %s s | %s s | %s ms | %s | %s MiB | %s |" % (
+        name, processes, spread(cell["ratio"]), events,
         "yes" if cell["sent"] == cell["counted"] else "no", lost, middle(cell["attach_s"]), middle(cell["end_s"]),
         middle([v / 1e6 for v in cell["report_cpu_ns"]], "%.1f"), _each(cell, first, "report_cpu_ns", "%.2f us", 1e3),
         middle([v / 2**20 for v in cell["memory_bytes"]], "%.1f"), _each(cell, first, "memory_bytes", "%.0f B", 1))
@@ -134,7 +135,7 @@ def _scale():
     cells = {}
     for d in occasions.load_all():
         cells.update(d.get("scale", {}))
-    yield ("| beside a busy server | its CPU per request, × without threadprof | × smallest size | all requests | "
+    yield ("| beside a busy server | its CPU per request, × without threadprof | a call's end + a switch, ns | all requests | "
            "lost | attached after | ended after | CPU of a report | for each | memory | for each |")
     yield "|---|---|---|---|---|---|---|---|---|---|---|"
     first = {}
