@@ -208,7 +208,7 @@ def write_own():
 
 
 def write_hooks():
-    """The newest figures of each operation."""
+    """The newest figures of each operation, without empty programs that can't be told from nothing: none comes by."""
     cells = {}
     for d in occasions.load_all():
         cells.update(d.get("hooks", {}))
@@ -216,6 +216,6 @@ def write_hooks():
             "|---|---|---|---|"]
     for name, variants in cells.items():
         for variant, (middle_ratio, low, high, added) in variants.items():
-            spread_text = "" if low is None else " (%.3f–%.3f)" % (low, high)
-            rows.append("| %s | %s | %.3f%s | %+.0f |" % (name, variant, middle_ratio, spread_text, added))
+            if "threadprof" in variant or low > 1:
+                rows.append("| %s | %s | %.3f (%.3f–%.3f) | %+.0f |" % (name, variant, middle_ratio, low, high, added))
     write_into("hooks", rows)
