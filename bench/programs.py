@@ -22,6 +22,7 @@ ROOT = os.path.dirname(HERE)
 sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
 import tables  # noqa: E402
 import tp  # noqa: E402
+from hooks import Hooks  # noqa: E402
 
 STATISTICS = "/proc/sys/kernel/bpf_stats_enabled"
 EMPTY = ["btf_sys_exit", "btf_sched_switch", "btf_sched_wakeup"]
@@ -65,6 +66,16 @@ def programs_of(pid):
 def runs_of(pid):
     """{name: (ns, runs)}"""
     return {name: (int(fields["run_time_ns"]), int(fields["run_cnt"])) for name, fields in programs_of(pid)}
+
+
+def ns_per_run(before, after, least=1):
+    """{name: ns for a run} between two looks of runs_of(), of what ran so often meanwhile"""
+    result = {}
+    for name, (ns, runs) in after.items():
+        ns_before, runs_before = before.get(name, (0, 0))
+        if runs - runs_before >= least:
+            result[name] = (ns - ns_before) / (runs - runs_before)
+    return result
 
 
 def verified():
@@ -115,12 +126,9 @@ CASES = {
 
 
 def start_hooks(names):
-    process = tp.start_process([os.path.join(ROOT, "build", "bench", "hooks")], stdin=subprocess.PIPE,
-                               stdout=subprocess.PIPE, text=True, stderr=subprocess.DEVNULL)
-    process.stdin.write(" ".join(names) + "\n")
-    process.stdin.flush()
-    assert process.stdout.readline() == "ok\n", "%s: do not load" % names
-    return process
+    hooks = Hooks()
+    assert hooks.set(" ".join(names)), "%s: do not load" % names
+    return hooks.process
 
 
 def measure_pieces():
@@ -132,7 +140,7 @@ def measure_pieces():
     after = runs_of(hooks.pid)
     work.end()
     tp.stop_process(hooks)
-    ns = {name: (after[name][0] - before[name][0]) / (after[name][1] - before[name][1]) for name in after}
+    ns = ns_per_run(before, after)
     return {name: ns[program] - ns["btf_sys_exit"] for name, program in PIECES.items()}
 
 
@@ -153,12 +161,7 @@ def measure(case, program):
     work.end()
     tp.stop_process(idle)
     tp.stop_process(empty)
-    ns = {}
-    for i in range(2):
-        for name, (time_ns, runs) in after[i].items():
-            was = before[i].get(name, (0, 0))
-            if runs - was[1] >= MIN_RUNS:
-                ns[name] = (time_ns - was[0]) / (runs - was[1])
+    ns = {**ns_per_run(before[0], after[0], MIN_RUNS), **ns_per_run(before[1], after[1], MIN_RUNS)}
     return {name: ns[name] - ns[base] for name, base in PROGRAMS.items() if name in ns and base in ns}
 
 

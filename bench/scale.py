@@ -103,7 +103,8 @@ def ns_per_event(servers):
         servers[0].run()
         after = programs.runs_of(profiler.process.pid)
     profiler.stop(seconds=60)
-    return {name: (after[name][0] - before[name][0]) / (after[name][1] - before[name][1]) for name in EVENTS}
+    ns = programs.ns_per_run(before, after)
+    return {name: ns[name] for name in EVENTS}
 
 
 def ns_per_request(truth):
