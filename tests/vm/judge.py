@@ -122,7 +122,7 @@ class Run:
         self.code = read(path + ".rc").strip()
         self.said = read(path + ".err").strip().splitlines()
         self.records = records_of(read(path + ".json"))
-        self.features = {r["name"]: r for r in self.records if r["type"] == "feature"}
+        self.features = {r["name"]: r for r in self.records if r["type"] == "feature"}  # as last said
         self.intervals = [r for r in self.records if r["type"] == "interval"]
         self.threads = {t["tid"]: t for i in self.intervals for t in i["threads"]}
         times = [float(word) for word in read(path + ".times").split()]
@@ -137,6 +137,9 @@ class Run:
 
     def state(self, feature):
         return self.features.get(feature, {}).get("state", "not named")
+
+    def locks_by_addr(self):
+        return {int(lock["addr"], 16): lock for i in self.intervals for lock in i["locks"] or []}
 
     def may_be_skipped(self):
         """The kernel leaves out runs of a program, which is said: what it counts of them is a bound, and no fault."""
@@ -361,17 +364,16 @@ def judge_limit(judge, directory, column):
 def judge_calls(judge, directory, column):
     run = Run(directory, "calls", "calls")
     truth = (truth_of(directory, "calls", "locks") or {}).get("locks", [])
-    feature = [r for r in run.records if r["type"] == "feature" and r["name"] == "locks"][-1:]
-    state = feature[0]["state"] if feature else "not named"
+    state = run.state("locks")
     name = "calls of lock functions are right"
     if not run.works() or not truth or state not in ("on", "fallback"):
         judge.says(False, name, run.why_not() + ["locks is " + state])
         column["uprobe locks"] = "FAIL"
         return
-    seen = {int(lock["addr"], 16): lock for i in run.intervals for lock in i["locks"] or []}
+    seen = run.locks_by_addr()
     pairs = [(want, seen.get(int(want["addr"], 16), {})) for want in truth]
     if not any((i["lock_probes"] or {}).get("active") for i in run.intervals):
-        judge_no_calls(judge, run, feature[0], pairs)
+        judge_no_calls(judge, run, run.features["locks"], pairs)
         column["uprobe locks"] = "fallback (the scheduler's view)"
         return
     wrong = run.lost() + ["%s: %s: got %s, want %d" % (want["name"], key, got.get(key), want[of])
@@ -403,9 +405,8 @@ def judge_pushed(judge, directory):
     if not run.works() or not truth:
         judge.says(False, name, run.why_not())
         return
-    feature = [r for r in run.records if r["type"] == "feature" and r["name"] == "locks"][-1:]
-    is_whole = feature and feature[0]["state"] == "on"  # else the guard has stopped it
-    seen = {int(lock["addr"], 16): lock for i in run.intervals for lock in i["locks"] or []}
+    is_whole = run.state("locks") == "on"  # else the guard has stopped it
+    seen = run.locks_by_addr()
     wrong = ["lost.%s is %d" % (k, i["lost"][k]) for i in run.intervals
              for k in ("lock_calls", "detail_map_full", "clock_backwards") if i["lost"][k]]
     for want in truth:
